@@ -1,0 +1,97 @@
+# Everything starts here: `make` lists what there is. A fresh machine needs Python 3.11 or newer and nothing else;
+# each target first prepares the virtual environment in .venv from requirements.lock, when one of them has changed.
+
+APP ?= examples/photos/app.py
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.docs-ready
+UV := uv==0.13.8
+
+# What is linted: those of these folders that exist.
+CODE := $(wildcard src tests examples bench)
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test unit conformance integration acceptance browser lint format bench docs lock clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+dev: $(READY)  ## run API, worker and scheduler with the example (APP=module:app or path/file.py for another)
+	$(BIN)/penstock dev $(APP)
+
+test: $(READY) browser  ## run all tests: unit, conformance, integration, acceptance
+	$(BIN)/pytest
+
+unit: $(READY)  ## test values and rules, in memory: no sockets, no sleeping
+	$(BIN)/pytest tests/unit
+
+conformance: $(READY)  ## test every broker and result backend against the same suites
+	$(BIN)/pytest tests/conformance
+
+integration: $(READY)  ## test what happens when processes are killed and connections cut
+	$(BIN)/pytest tests/integration
+
+acceptance: $(READY) browser  ## test the installed command, HTTP, what a browser lets through and the examples
+	$(BIN)/pytest tests/acceptance
+
+# The tests that need a browser fail where there is none; so it is installed where that is possible.
+browser:
+	@$(if $(BROWSER),:,$(INSTALL_BROWSER) || echo "The browser tests need Chromium: apt-get install chromium" >&2)
+
+BROWSER = $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
+INSTALL_BROWSER = echo "Installing Chromium for the browser tests"; \
+	$(if $(filter 0,$(shell id -u)),,sudo -n) sh -c 'apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium' >/dev/null 2>&1
+
+lint: $(READY)  ## check style, format, types and who imports whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports --no-logo
+
+format: $(READY)  ## put the code into its format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY)  ## measure throughput and latency
+	$(BIN)/python -m bench
+
+docs: $(DOCS_READY)  ## build the documentation into site/
+	$(BIN)/properdocs build --strict --quiet
+	@echo "Open site/index.html"
+
+# Remakes both lock files from pyproject.toml with the newest versions. We use scikit-image for its photographs only, so
+# what its code would need stays out; that is also why the lock is installed with --no-deps.
+lock: $(READY)  ## pin the newest versions of all dependencies
+	$(BIN)/python -m pip install --quiet $(UV)
+	$(COMPILE) pyproject.toml --group dev --output-file requirements.lock \
+	    $(foreach name,imageio lazy-loader networkx numpy scipy tifffile,--no-emit-package $(name))
+	$(COMPILE) --group docs --constraint requirements.lock --output-file docs/requirements.lock
+
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
+	--no-annotate --custom-compile-command "make lock"
+
+clean:  ## remove the environment, caches and builds
+	rm -rf $(VENV) site dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests examples bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The first Python of these that is new enough and can make environments (Debian ships that part separately).
+$(BIN)/python:
+	@for python in python3 python3.13 python3.12 python3.11; do \
+	    "$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    echo "Making $(VENV) with $$("$$python" --version)"; \
+	    exec "$$python" -m venv $(VENV); \
+	done; \
+	echo "Python 3.11 or newer with its venv module is needed: apt-get install python3 python3-venv" >&2; exit 1
+
+$(READY): $(BIN)/python pyproject.toml requirements.lock
+	@echo "Installing requirements.lock and Penstock into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DOCS_READY): $(READY) docs/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r docs/requirements.lock
+	@touch $@

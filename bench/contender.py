@@ -1,0 +1,81 @@
+"""What is compared. A contender says how its programs are started and how its endings are counted from outside.
+
+Each has two files: one in contenders/ (this class, imported by the bench) and one in apps/ (its tasks and calls,
+imported by the contender's own Python, which may have nothing of ours installed).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tests.processes import Launched, clean_environment
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a worker is started for."""
+
+    task: str = "add"  #: "add": nothing to do; "spin": CPU; "nap": waits
+    processes: int = 1
+    slots: int | None = None  #: tasks at once in a process; None: the contender's own choice
+
+
+class Contender(ABC):
+    """A task queue on a broker, at its best documented settings that are as durable as ours."""
+
+    name: ClassVar[str]  #: what ONLY= picks it by
+    title: ClassVar[str]  #: the head of its column
+    options: ClassVar[str]  #: how it is set up, for the report
+    packages: ClassVar[tuple[str, ...]] = ()  #: whose versions stand in the report
+    offers: ClassVar[frozenset[str]]  #: what it can do; a measurement asks for one of these
+    backlog: ClassVar[int] = 20_000  #: tasks of a drain
+    statement: ClassVar[str] = ""  #: what a program imports of it, for those who offer "import"
+    says: ClassVar[str] = ""  #: what its worker prints once it is ready, for those who offer "ready"
+
+    @property
+    def app(self) -> str:
+        """The module with its tasks and calls."""
+        return f"bench.apps.{self.name.replace('-', '_')}"
+
+    def python(self) -> Path:
+        """The interpreter that has it installed."""
+        return Path(sys.executable)
+
+    @abstractmethod
+    def worker(self, load: Load) -> list[str]:
+        """The command of a worker, to be run in the folder of the measurement."""
+
+    @abstractmethod
+    def ended(self, folder: Path) -> int:
+        """How many tasks have ended well, read from where the results are kept."""
+
+    def server(self, port: int, processes: int) -> list[str]:
+        """The command of an HTTP server, for those who offer "http"."""
+        raise NotImplementedError(f"{self.name} has no HTTP server")
+
+    def call(self, folder: Path, verb: str, **arguments: Any) -> Any:
+        """Have its own Python do a verb of bench/inside.py; return what that prints."""
+        command = [str(self.python()), "-m", "bench.inside", self.app, verb, json.dumps(arguments)]
+        env = {**clean_environment(), **environment()}
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    def launch(self, folder: Path, command: list[str]) -> Launched:
+        """Start a worker or server; the caller cleans it up."""
+        return Launched(command, folder, environment())
+
+
+def environment() -> dict[str, str]:
+    """What every program of the bench gets: the apps are found from any folder."""
+    return {"PYTHONPATH": os.fspath(ROOT)}

@@ -1,0 +1,47 @@
+"""Draining a backlog: tasks that do nothing, tasks that compute, tasks that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from bench.contender import Contender, Load
+from bench.measurement import Figure, Measurement
+from bench.outside import drain
+
+SPIN = 0.005  #: seconds of CPU
+NAP = 0.1  #: seconds
+
+
+def _quick(processes: int, contender: Contender, folder: Path) -> Sequence[float]:
+    contender.call(folder, "fill", task="add", args=[1, 2], count=contender.backlog)
+    return [drain(contender, folder, Load(processes=processes), contender.backlog).rate]
+
+
+def _spin(processes: int, contender: Contender, folder: Path) -> Sequence[float]:
+    count = 400 * processes
+    contender.call(folder, "fill", task="spin", args=[SPIN], count=count)
+    return [drain(contender, folder, Load("spin", processes), count).rate]
+
+
+def _nap(slots: int, count: int, contender: Contender, folder: Path) -> Sequence[float]:
+    """Per cent of the ideal: every slot takes its next nap at once. The first ones began a nap before their end."""
+    contender.call(folder, "fill", task="nap", args=[NAP], count=count)
+    taken = drain(contender, folder, Load("nap", slots=slots), count).seconds + NAP
+    return [100 * (count / slots * NAP) / taken]
+
+
+DRAINING = (
+    Measurement("drain-1", "worker", (Figure("drain-1", "drain, one process", "tasks/s"),), partial(_quick, 1)),
+    Measurement("drain-2", "workers", (Figure("drain-2", "drain, two processes", "tasks/s"),), partial(_quick, 2)),
+    Measurement("cpu-1", "cpu", (Figure("cpu-1", "5 ms of CPU, one process", "tasks/s"),), partial(_spin, 1)),
+    Measurement("cpu-2", "cpu", (Figure("cpu-2", "5 ms of CPU, two processes", "tasks/s"),), partial(_spin, 2)),
+    Measurement(
+        "naps-10", "nap", (Figure("naps-10", "100 ms async sleeps, 10 at once", "% of ideal"),), partial(_nap, 10, 200)
+    ),
+    Measurement(
+        "naps-1000", "nap", (Figure("naps-1000", "100 ms async sleeps, 1,000 at once", "% of ideal"),),
+        partial(_nap, 1_000, 20_000),
+    ),
+)  # fmt: skip

@@ -1,0 +1,57 @@
+"""What idle processes hold: their proportional share of the memory (PSS), once they have run a task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.contender import Contender, Load
+from bench.measurement import Figure, Measurement
+from bench.outside import PATIENCE, worker
+from tests.processes import eventually, free_port, listens, tree
+
+SETTLED = 1.5  #: seconds of rest before the look
+
+
+def _worker(contender: Contender, folder: Path) -> Sequence[float]:
+    """MiB of the largest process of a worker with two, and of all its processes."""
+    contender.call(folder, "fill", task="add", args=[1, 2], count=10)
+    with worker(contender, folder, Load(processes=2)) as process:
+        eventually(lambda: contender.ended(folder) >= 10, within=PATIENCE, what="ten endings")
+        time.sleep(SETTLED)
+        sizes = [_pss(pid) for pid in tree(process.pid)]
+    return [max(sizes), sum(sizes)]
+
+
+def _api(contender: Contender, folder: Path) -> Sequence[float]:
+    """MiB of an HTTP server with one process."""
+    port = free_port()
+    server = contender.launch(folder, contender.server(port, 1))
+    try:
+        eventually(lambda: listens(port), within=PATIENCE, what="the server")
+        time.sleep(SETTLED)
+        return [max(_pss(pid) for pid in tree(server.pid))]
+    finally:
+        server.clean()
+
+
+def _pss(pid: int) -> float:
+    """MiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _figure(name: str, title: str) -> Figure:
+    return Figure(name, title, "MiB", more_is_better=False)
+
+
+MEMORY = (
+    Measurement(
+        "memory", "idle", (
+            _figure("pss-largest", "idle worker, two processes: its largest process"),
+            _figure("pss-all", "idle worker, two processes: all its processes"),
+        ), _worker,
+    ),
+    Measurement("memory-api", "http", (_figure("pss-api", "idle HTTP server, one process"),), _api),
+)  # fmt: skip

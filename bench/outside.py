@@ -1,0 +1,52 @@
+"""How tasks a second are seen from outside: by counting what has ended where the results are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.contender import Contender, Load
+from tests.processes import Launched, eventually
+
+POLL = 0.01  #: seconds between two looks
+PATIENCE = 120.0  #: seconds after which a measurement has failed
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """A backlog on its way: `seen` tasks had ended at the first look that saw any, all of them `seconds` later."""
+
+    count: int
+    seen: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Tasks a second; the start of the worker is not part of it."""
+        return (self.count - self.seen) / self.seconds
+
+
+@contextmanager
+def worker(contender: Contender, folder: Path, load: Load) -> Iterator[Launched]:
+    """A worker, killed at the end: what it does when it is asked to stop is not measured."""
+    process = contender.launch(folder, contender.worker(load))
+    try:
+        yield process
+    finally:
+        process.clean()
+
+
+def drain(contender: Contender, folder: Path, load: Load, count: int) -> Drained:
+    """Start a worker on a backlog of `count` tasks and watch until all have ended well."""
+    with worker(contender, folder, load):
+
+        def some() -> int:
+            return contender.ended(folder)
+
+        seen = eventually(some, within=PATIENCE, every=POLL, what="the first ending")
+        start = time.perf_counter()
+        eventually(lambda: some() >= count, within=PATIENCE, every=POLL, what=f"{count} endings")
+        return Drained(count, seen, time.perf_counter() - start)

@@ -1,0 +1,68 @@
+"""The rounds: in each one every measurement is made for every contender, one right after the other, in turn."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+
+from bench import machine, peers
+from bench.contender import Contender
+from bench.measurement import Measurement
+from bench.results import Results
+
+CALM = 90.0  #: per cent of the cores idle: then a measurement begins …
+LONGEST = 8.0  #: … or when it has waited for so many seconds,
+ALLOWANCE = 180.0  #: or the run for so many in all
+
+
+def run(contenders: Sequence[Contender], measurements: Sequence[Measurement], rounds: int) -> Results:
+    """Measure; tell each number as it comes. What fails is noted, and the rest goes on."""
+    results = Results(rounds)
+    patience = _Patience()
+    for number in range(rounds):
+        for measurement in measurements:
+            able = [each for each in contenders if measurement.needs in each.offers]
+            turn = number % len(able) if able else 0
+            for contender in (*able[turn:], *able[:turn]):
+                _measure(results, measurement, contender, number, patience)
+    return results
+
+
+class _Patience:
+    """Waits for other programs to pause, as long as the allowance of the run lasts."""
+
+    def __init__(self) -> None:
+        self.left = ALLOWANCE
+
+    def calm(self) -> float:
+        """How idle the machine is (per cent) when the waiting ends."""
+        start, limit = time.monotonic(), min(self.left, LONGEST)
+        while (found := machine.idle()) < CALM and time.monotonic() - start < limit:
+            pass
+        self.left -= time.monotonic() - start
+        return found
+
+
+def _measure(
+    results: Results, measurement: Measurement, contender: Contender, number: int, patience: _Patience
+) -> None:
+    peers.BUILD.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix=f"{measurement.name}-", dir=peers.BUILD))
+    heading = f"round {number + 1}/{results.rounds}  {measurement.name:12} {contender.name:16}"
+    try:
+        results.idle.append(patience.calm())
+        results.syncs.append(machine.sync_time(folder))
+        values = measurement.run(contender, folder)
+    except Exception as error:  # a contender may fail in any way; its neighbours are measured all the same
+        results.failures.append(f"{measurement.name}, {contender.name}, round {number + 1}: {error}")
+        print(f"{heading} FAILED: {error}", flush=True)
+        return
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    for figure, value in zip(measurement.figures, values, strict=True):
+        results.add(figure.name, contender.name, number, value)
+    told = "  ".join(f"{value:,.4g} {figure.unit}" for figure, value in zip(measurement.figures, values, strict=True))
+    print(f"{heading} {told}", flush=True)

@@ -1,0 +1,198 @@
+"""One reader of the feed of changes for a whole process, and any number of listeners to it.
+
+However many streams and waits there are, each change is read once and encoded once. A listener has room for a bounded
+number of lines; one that does not take them in time is cut, and may come back and resume where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+from penstock.api import show
+from penstock.api.answer import encode
+from penstock.core.errors import StorageError, Unavailable
+from penstock.core.record import Change
+from penstock.core.results import Records, Watch
+
+log = logging.getLogger("penstock.api")
+
+ROOM = 1000  # lines that a listener may fall behind
+CHUNK = 1000  # lines a read
+PAUSE = 1.0  # seconds until the feed is tried again after an outage
+GATHER = 0.02  # seconds that lines are gathered at most
+IDLE = 5.0  # seconds after which the feed is looked at even if nothing woke us
+
+
+class Line:
+    """A change, and its frame in an event stream, encoded when the first listener needs it."""
+
+    __slots__ = ("_frame", "change")
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self._frame = b""
+
+    @property
+    def frame(self) -> bytes:
+        if not self._frame:
+            event = "progress" if self.change.state == "PROGRESS" else "state"
+            self._frame = frame(event, show.change(self.change), self.change.seq)
+        return self._frame
+
+
+def frame(event: str, data: Any, seq: int) -> bytes:
+    """An event as text/event-stream has it (WHATWG HTML §9.2.5)."""
+    lines = encode(data).replace(b"\n", b"\ndata: ")
+    return b"id: %d\nevent: %s\ndata: %b\n\n" % (seq, event.encode(), lines)
+
+
+class Listener:
+    """Gets every line after `after` that it wants, unless it is `cut`."""
+
+    def __init__(self, wants: Callable[[Change], bool], after: int) -> None:
+        self.wants = wants
+        self.after = after
+        self.cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed = False
+        self._lines: deque[Line] = deque()
+        self._news = asyncio.Event()
+
+    def give(self, line: Line) -> None:
+        """Put a line; cut the listener if there is no more room."""
+        if len(self._lines) < ROOM:
+            self._lines.append(line)
+        elif not self.cut.done():
+            self._lines.clear()
+            self.cut.set_result(None)
+            self.closed = True
+        self._news.set()
+
+    def close(self) -> None:
+        """No more lines will come."""
+        self.closed = True
+        self._news.set()
+
+    async def take(self, timeout: float) -> list[Line]:
+        """The lines that are there, waiting for the first; [] after `timeout` seconds, or when closed."""
+        if not self._lines and not self.closed:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._news.wait()
+            except TimeoutError:
+                return []
+        self._news.clear()
+        lines = list(self._lines)
+        self._lines.clear()
+        return lines
+
+
+class Feed:
+    """Reads the feed while anybody listens."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.position = 0  #: everything up to here has been handed out
+        self.closed = False
+        self._watch: Watch | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._by_task: dict[str, set[Listener]] = {}
+        self._to_all: set[Listener] = set()
+
+    async def start(self) -> None:
+        """Read, from now on, unless it is read already. Raises Unavailable if it cannot be."""
+        async with self._starting:
+            if self._reader is not None and not self._reader.done():
+                return
+            if self._watch is None:
+                self._watch = self.records.watch()
+            newest = await self.records.changes(None)
+            self.position = newest[-1].seq if newest else 0
+            self._reader = asyncio.create_task(self._read(self._watch), name="feed")
+
+    @asynccontextmanager
+    async def listen(
+        self, task_ids: Collection[str] = (), wants: Callable[[Change], bool] = lambda _: True
+    ) -> AsyncIterator[Listener]:
+        """Listen to some tasks, or to all. Whatever is committed from now on is heard.
+
+        Raises Unavailable if the feed cannot be read.
+        """
+        await self.start()
+        listener = Listener(wants, self.position)
+        groups = [self._by_task.setdefault(task_id, set()) for task_id in task_ids] or [self._to_all]
+        for group in groups:
+            group.add(listener)
+        if self.closed:
+            listener.close()
+        try:
+            yield listener
+        finally:
+            for group in groups:
+                group.discard(listener)
+            for task_id in task_ids:
+                if not self._by_task.get(task_id, True):
+                    del self._by_task[task_id]
+
+    async def since(self, after: int, upto: int | None = None) -> AsyncIterator[Line]:
+        """The lines after a sequence number: those that are there when asked, or those up to another number."""
+        full = True
+        while full:
+            changes = await self.records.changes(after, CHUNK)
+            for change in changes:
+                if upto is not None and change.seq > upto:
+                    return
+                after = change.seq
+                yield Line(change)
+            full = len(changes) == CHUNK
+
+    def close(self) -> None:
+        """Let every listener finish; those that come later get nothing."""
+        self.closed = True
+        for listener in self._listeners():
+            listener.close()
+
+    async def stop(self) -> None:
+        """Close, and let go of the reader."""
+        self.close()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+            self._reader = None
+        if self._watch is not None:
+            await self._watch.close()
+            self._watch = None
+
+    def _listeners(self) -> set[Listener]:
+        return self._to_all.union(*self._by_task.values())
+
+    async def _read(self, watch: Watch) -> None:
+        """Hand lines out until nobody has listened for a while."""
+        while True:
+            try:
+                changes = await self.records.changes(self.position, CHUNK)
+            except (Unavailable, StorageError) as outage:
+                log.warning("the feed of changes cannot be read: %s", outage)
+                await asyncio.sleep(PAUSE)
+                continue
+            for change in changes:
+                self._hand_out(Line(change))
+            if len(changes) == CHUNK:
+                continue
+            # the busier it is, the more lines are gathered for the next read; else a line is handed on at once
+            await asyncio.sleep(min(GATHER, 0.001 * max(0, len(changes) - 2)))
+            if not await watch.wait(IDLE) and not (self._to_all or self._by_task):
+                return
+
+    def _hand_out(self, line: Line) -> None:
+        change = line.change
+        self.position = change.seq
+        for group in (self._by_task.get(change.task_id, ()), self._to_all):
+            for listener in group:
+                if listener.wants(change):
+                    listener.give(line)

@@ -1,0 +1,127 @@
+"""Looking at tasks, cancelling and retrying them: one by id, many by filter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from urllib.parse import quote
+
+from penstock.api import problems, show
+from penstock.api.answer import Answer, Content, accepted, encode, ok
+from penstock.api.call import Call
+from penstock.api.problems import Problem
+from penstock.client import operations
+from penstock.client.backends import Backends
+from penstock.core.errors import Conflict, NotFound
+from penstock.core.record import Filter, Record
+from penstock.core.states import PENDING, RETRYABLE, UNENDED
+
+MOST = 10_000  # tasks that one call deals with
+AT_ONCE = 100
+
+
+async def get(call: Call) -> Answer:
+    """GET /tasks/{task}."""
+    task_id = call["task"]
+    found = await call.site.backends.results.records.get([task_id])
+    if task_id not in found:
+        raise NotFound(f"there is no task {task_id!r}")
+    return ok(show.task(found[task_id]))
+
+
+async def page(call: Call) -> Answer:
+    """GET /tasks."""
+    which = filter_of(call)
+    try:
+        found = await call.site.backends.results.records.page(which, call["limit"], call["cursor"])
+    except ValueError:
+        raise bad_cursor() from None
+    return ok({"items": [show.task_item(record) for record in found.items], "next": found.next})
+
+
+def bad_cursor() -> Problem:
+    """400: the cursor is not one that a list gave."""
+    fault = "not a cursor that a list of this kind has given"
+    return Problem(
+        problems.BAD_REQUEST, f"query parameter 'cursor': {fault}", errors=problems.faults({"cursor": fault})
+    )
+
+
+async def cancel(call: Call) -> Answer:
+    """DELETE /tasks/{task}."""
+    done = await operations.cancel(call.site.backends, call["task"], terminate=call["terminate"])
+    return Content(200 if done.outcome == "revoked" else 202, encode(show.task(done.record)))
+
+
+async def retry(call: Call) -> Answer:
+    """POST /tasks/{task}/retry."""
+    record = await operations.retry(call.site.backends, call["task"])
+    location = b"/tasks/" + quote(record.task_id, safe="").encode()
+    return accepted({"task_id": record.task_id, "status": PENDING}, [(b"location", location)])
+
+
+async def cancel_many(call: Call) -> Answer:
+    """POST /tasks/cancel."""
+
+    async def one(backends: Backends, record: Record) -> None:
+        await operations.cancel(backends, record.task_id, terminate=call["terminate"])
+
+    return await _for_each(call, UNENDED, one)
+
+
+async def retry_many(call: Call) -> Answer:
+    """POST /tasks/retry."""
+
+    async def one(backends: Backends, record: Record) -> None:
+        await operations.retry(backends, record.task_id)
+
+    return await _for_each(call, RETRYABLE, one)
+
+
+def filter_of(call: Call) -> Filter:
+    """The filter that the query parameters are."""
+    return Filter(
+        states=tuple(call["status"]),
+        tasks=tuple(call["task"]),
+        queues=tuple(call["queue"]),
+        workers=tuple(call["worker"]),
+        text=call["q"] or "",
+        since=call["since"],
+        until=call["until"],
+    )
+
+
+async def _for_each(call: Call, states: frozenset[str], one: Callable[[Backends, Record], Awaitable[None]]) -> Answer:
+    """Deal with those of the matching tasks whose state allows it; what changes meanwhile is passed over."""
+    which = filter_of(call)
+    # everything is meant only if that is said
+    dry_run = call["dry_run"] or (which == Filter() and not call["all"])
+    wanted = [state for state in sorted(states) if not which.states or state in which.states]
+    records = call.site.backends.results.records
+    if not wanted:
+        return ok({"matched": 0, "done": 0, "left": 0, "dry_run": dry_run})
+    narrowed = replace(which, states=wanted)
+    matched = await records.count(narrowed)
+    done = 0 if dry_run else await _work_through(call.site.backends, narrowed, one)
+    return ok({"matched": matched, "done": done, "left": max(0, matched - done), "dry_run": dry_run})
+
+
+async def _work_through(backends: Backends, which: Filter, one: Callable[[Backends, Record], Awaitable[None]]) -> int:
+    async def tried(record: Record) -> bool:
+        try:
+            await one(backends, record)
+        except (Conflict, NotFound):
+            return False
+        return True
+
+    done, seen, cursor = 0, 0, None
+    while seen < MOST:
+        found = await backends.results.records.page(which, AT_ONCE, cursor)
+        # side by side, so that the driver commits them together
+        done += sum(await asyncio.gather(*map(tried, found.items)))
+        seen += len(found.items)
+        cursor = found.next
+        if cursor is None:
+            break
+    return done

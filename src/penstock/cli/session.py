@@ -1,0 +1,76 @@
+"""How a command gets at the queues and records: the app or the environment names the servers, and one loop runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import click
+
+from penstock.api.site import KnownTasks
+from penstock.client.app import Penstock
+from penstock.client.backends import Backends
+from penstock.client.loader import load_app
+from penstock.core.errors import Conflict, NotFound
+from penstock.core.url import file
+
+T = TypeVar("T")
+
+app_option = click.option(
+    "--app",
+    "app_path",
+    metavar="APP",
+    envvar="PENSTOCK_APP",
+    show_envvar=True,
+    help="The app whose servers to use; without it, those that the environment names.",
+)
+
+
+class Session:
+    """An app, its opened broker and result backend, and the tasks that it or a live worker knows."""
+
+    def __init__(self, app: Penstock, backends: Backends) -> None:
+        self.app = app
+        self.backends = backends
+        self.tasks = KnownTasks(app, backends)
+
+
+def run(app_path: str | None, work: Callable[[Session], Awaitable[T]], *, fresh: bool = False) -> T:
+    """Open, do the work, close; return what the work returns.
+
+    A database file that does not exist yet is made only with `fresh`: who looks for tasks in the wrong folder shall be
+    told, and leave nothing there. Raises NotFound.
+    """
+    app = load_app(app_path) if app_path else Penstock("cli")
+    path = file(app.settings.broker_url)
+    if path is not None and not fresh and not path.exists():
+        raise NotFound(f"there is no database {path}; go to its folder, set PENSTOCK_BROKER_URL, or give --app")
+    try:
+        return asyncio.run(_run(app, work))
+    except asyncio.CancelledError:
+        raise click.Abort from None
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the loop has left Python's own handler behind
+
+
+async def _run(app: Penstock, work: Callable[[Session], Awaitable[T]]) -> T:
+    """At Ctrl-C the work is cancelled, and what it has opened is closed."""
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, this.cancel)
+    async with app.backends() as backends:
+        return await work(Session(app, backends))
+
+
+async def each(opened: Session, task_ids: Sequence[str], act: Callable[[Session, str], Awaitable[str]]) -> int:
+    """Do one thing to each task and print what came of it; exit code 1 if it could not be done to one of them."""
+    failed = 0
+    for task_id in task_ids:
+        try:
+            click.echo(f"{task_id}  {await act(opened, task_id)}")
+        except (Conflict, NotFound) as error:
+            click.echo(f"error: {error}", err=True)
+            failed = 1
+    return failed

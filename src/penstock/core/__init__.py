@@ -1,0 +1,1 @@
+"""The language of Penstock: values, rules and contracts. No sockets, no SQL, no threads."""

@@ -1,0 +1,95 @@
+"""A consumer that claims and sleeps: the half that is the same wherever messages are claimed and listeners are woken.
+
+Pure waiting: what a claim does is the back end's.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from penstock.core.broker import Consumer
+from penstock.core.message import Delivery
+from penstock.core.results import Watch
+from penstock.core.step import Step
+
+#: DESIGN §5.6: a batch holds at most so many messages and bytes; a larger message is a batch of its own
+BATCH = 100
+BATCH_BYTES = 4 * 1024 * 1024
+#: seconds; a timer may fire a little early, then the claim finds nothing yet and it is set again
+_SHORTEST = 0.001
+
+
+class Listener(Watch):
+    """A watch whose sleeper can be woken from this side, too."""
+
+    @abstractmethod
+    def poke(self) -> None:
+        """Make the wait that goes on, or the next one, return True. Callable from the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one claim brought."""
+
+    deliveries: list[Delivery]
+    next_due: float | None = None  #: where it brought nothing: unix seconds at which a delayed message will be ready
+
+
+class ClaimingConsumer(Consumer):
+    """Claims until it gets something, sleeping on a listener in between."""
+
+    def __init__(self, queues: Sequence[str], listen: Callable[[], Listener], clock: Callable[[], float]) -> None:
+        self._queues = deque(dict.fromkeys(queues))
+        self._listen = listen
+        self._clock = clock
+        self._listener: Listener | None = None
+        self._fetching = False
+        self._nudged = False
+        self._stopped = False
+
+    @abstractmethod
+    def claim(self, queues: Sequence[str], limit: int) -> Step[Claim]:
+        """Claim at most `limit` messages, and BATCH_BYTES, from `queues`, the first of which has the first turn."""
+
+    async def fetch(self, limit: int) -> list[Delivery]:
+        """Claim a batch; wait until there is one."""
+        if self._stopped:
+            return []
+        self._nudged, self._fetching = False, True
+        self._listener = self._listener or self._listen()
+        try:
+            return await self._wait(self._listener, min(limit, BATCH))
+        finally:
+            self._fetching = False
+            await self._rest()
+
+    def nudge(self) -> None:
+        """Make a waiting fetch return [] soon."""
+        self._nudged = True
+        if self._listener is not None:
+            self._listener.poke()
+
+    async def stop(self) -> None:
+        """No more messages."""
+        self._stopped = True
+        if self._fetching:
+            self.nudge()
+        else:
+            await self._rest()
+
+    async def _wait(self, listener: Listener, limit: int) -> list[Delivery]:
+        while not self._nudged:
+            self._queues.rotate(-1)
+            claim = await self.claim(tuple(self._queues), limit)
+            if claim.deliveries:
+                return claim.deliveries
+            pause = None if claim.next_due is None else max(_SHORTEST, claim.next_due - self._clock())
+            await listener.wait(pause)
+        return []
+
+    async def _rest(self) -> None:
+        if self._stopped and self._listener is not None:
+            await self._listener.close()

@@ -1,0 +1,56 @@
+"""The contracts together, on one driver."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from penstock.core.results import ResultBackend
+from penstock.core.step import Driver, Step
+from penstock.drivers.memory import Memory, Store, open_driver
+from penstock.results.memory.dead import MemoryDeadLetters
+from penstock.results.memory.keys import MemoryKeys
+from penstock.results.memory.leases import MemoryLeases
+from penstock.results.memory.mailbox import MemoryMailbox
+from penstock.results.memory.records import MemoryRecords
+from penstock.results.memory.schedules import MemorySchedules
+from penstock.results.memory.workers import MemoryWorkers
+
+
+class MemoryResults(ResultBackend):
+    """Results in one store of this process."""
+
+    def __init__(self, driver: Memory) -> None:
+        self.driver = driver
+        self.records = MemoryRecords(driver)
+        self.leases = MemoryLeases(driver)
+        self.workers = MemoryWorkers(driver)
+        self.mailbox = MemoryMailbox(driver)
+        self.dead = MemoryDeadLetters(driver)
+        self.keys = MemoryKeys(driver)
+        self.schedules = MemorySchedules(driver)
+        self._memory = driver
+
+    def ping(self) -> Step[None]:
+        """Memory always answers."""
+        return self._memory.read(_nothing)
+
+
+def _nothing(store: Store) -> None:
+    """Nothing: that a step runs is the answer."""
+
+
+def open_results(
+    url: str,
+    *,
+    settings: Any = None,
+    driver: Driver | None = None,
+    blocking: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> ResultBackend:
+    """The result backend in the store that `url` names, on `driver` if that is given."""
+    if driver is None:
+        driver = open_driver(url, settings=settings, blocking=blocking, clock=clock)
+    assert isinstance(driver, Memory)
+    return MemoryResults(driver)

@@ -1,0 +1,37 @@
+-- Which records a filter means, newest first: with a state along its index, else along the table itself.
+-- A parameter that is NULL asks for nothing. A text has up to three forms; they are looked for in the id, the result and
+-- the arguments.
+
+-- name: conditions
+    AND (:tasks IS NULL OR task IN (SELECT value FROM json_each(:tasks)))
+    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
+    AND (:workers IS NULL OR worker IN (SELECT value FROM json_each(:workers)))
+    AND (:since IS NULL OR created_at >= :since)
+    AND (:until IS NULL OR created_at < :until)
+    AND (:form IS NULL
+        OR instr(lower(task_id), :form)
+        OR instr(lower(CAST(result AS TEXT)), :form)
+        OR :form_2 IS NOT NULL AND (
+            instr(lower(task_id), :form_2)
+            OR instr(lower(CAST(result AS TEXT)), :form_2) OR instr(lower(CAST(result AS TEXT)), :form_3))
+        OR EXISTS (
+            SELECT 1 FROM payloads WHERE payloads.seq = records.seq AND (
+                instr(lower(CAST(iif(extent, substr(body, 2, extent), searched) AS TEXT)), :form)
+                OR :form_2 IS NOT NULL AND (
+                    instr(lower(CAST(iif(extent, substr(body, 2, extent), searched) AS TEXT)), :form_2)
+                    OR instr(lower(CAST(iif(extent, substr(body, 2, extent), searched) AS TEXT)), :form_3)))))
+
+-- name: page
+SELECT seq FROM records WHERE seq < :before {conditions} ORDER BY seq DESC LIMIT :limit;
+
+-- name: page_of_state
+SELECT seq FROM records WHERE state = :state AND seq < :before {conditions} ORDER BY seq DESC LIMIT :limit;
+
+-- name: count_all
+SELECT min(count(*), :limit) FROM records;
+
+-- name: count
+SELECT count(*) FROM (SELECT 1 FROM records WHERE 1 {conditions} LIMIT :limit);
+
+-- name: count_of_state
+SELECT count(*) FROM (SELECT 1 FROM records WHERE state = :state {conditions} LIMIT :limit);

@@ -1,0 +1,1 @@
+"""Decides when; only ever submits."""

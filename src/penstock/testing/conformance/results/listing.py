@@ -1,0 +1,196 @@
+"""Records are listed and counted: page and count with every filter, and walks by cursor that stay right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from penstock.core.record import Filter, Page, Record
+from penstock.core.results import ResultBackend
+from penstock.core.states import FAILURE, PENDING, RETRY, REVOKED, STARTED, SUCCESS
+from penstock.testing.conformance.results.harness import Harness
+from penstock.testing.conformance.results.samples import NOON, created, ending, lease, record, start
+
+ANY = Filter()
+
+
+async def walk(results: ResultBackend, which: Filter = ANY, limit: int = 3) -> list[str]:
+    """The ids of a whole walk by cursor."""
+    seen: list[str] = []
+    page = await results.records.page(which, limit)
+    while True:
+        seen += ids(page)
+        if page.next is None:
+            return seen
+        assert len(page.items) == limit
+        page = await results.records.page(which, limit, page.next)
+
+
+def ids(page: Page) -> list[str]:
+    return [item.task_id for item in page.items]
+
+
+def among(field: str, *values: str) -> Filter:
+    given: dict[str, Any] = {field: values}
+    return Filter(**given)
+
+
+def newest_first(*records: Record) -> list[str]:
+    return [each.task_id for each in reversed(records)]
+
+
+class TestPaging:
+    async def test_records_come_newest_first_and_whole(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            tasks = await created(results, record(args=["ü"]), record(state=FAILURE, result=b"1"), record())
+            page = await results.records.page(ANY, 10)
+            assert page == Page(list(reversed(tasks)), None)
+
+    async def test_an_empty_store_has_an_empty_page(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            assert await results.records.page(ANY, 10) == Page([], None)
+
+    @pytest.mark.parametrize("count", [2, 3, 4, 6, 7])
+    async def test_a_walk_sees_every_record_once(self, harness: Harness, count: int) -> None:
+        async with harness.results() as results:
+            tasks = await created(results, *(record() for _ in range(count)))
+            assert await walk(results) == newest_first(*tasks)
+
+    async def test_records_of_any_id_are_walked_in_the_order_of_their_coming(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            tasks: list[Record] = []
+            for task_id in ("m", "z", "a", "ü", "0"):
+                tasks += await created(results, record(task_id))
+            assert await walk(results, limit=2) == newest_first(*tasks)
+
+    async def test_a_walk_is_not_disturbed_by_tasks_that_arrive(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            tasks = await created(results, *(record() for _ in range(9)))
+            seen: list[str] = []
+            cursor = None
+            while True:
+                page = await results.records.page(ANY, 2, cursor)
+                seen += ids(page)
+                cursor = page.next
+                if cursor is None:
+                    break
+                await created(results, record(), record())
+            assert seen == newest_first(*tasks)
+
+    async def test_a_walk_is_not_disturbed_by_records_that_are_deleted(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            tasks = await created(results, *(record(state=SUCCESS, finished_at=NOON) for _ in range(9)))
+            first = await results.records.page(ANY, 3)
+            gone = [tasks[index].task_id for index in (8, 6, 5, 2)]  # two seen ones, the cursor's own, and one to come
+            await results.records.forget(gone)
+            rest = await results.records.page(ANY, 10, first.next)
+            assert ids(rest) == [tasks[index].task_id for index in (4, 3, 1, 0)]
+
+    async def test_a_walk_goes_on_when_the_newest_is_deleted_and_others_arrive(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            tasks = await created(results, *(record(confirmed=False) for _ in range(4)))
+            first = await results.records.page(ANY, 2)
+            await results.records.discard(ids(first))
+            await created(results, record(), record(), record())
+            rest = await results.records.page(ANY, 10, first.next)
+            assert ids(rest) == newest_first(*tasks[:2])
+
+    async def test_a_walk_is_not_disturbed_by_changes_of_state(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            tasks = await created(results, *(record() for _ in range(6)))
+            first = await results.records.page(ANY, 2)
+            await results.records.finish([ending(task) for task in tasks], await lease(results))
+            assert ids(await results.records.page(ANY, 10, first.next)) == newest_first(*tasks[:4])
+
+    @pytest.mark.parametrize("cursor", ["", "nonsense", "-1", "1.5", "٣", "1 OR 1=1", "9" * 400, "\0"])
+    async def test_what_is_no_cursor_is_refused(self, harness: Harness, cursor: str) -> None:
+        async with harness.results() as results:
+            await created(results, record())
+            with pytest.raises(ValueError, match="cursor"):
+                await results.records.page(ANY, 10, cursor)
+
+
+class TestFilters:
+    @pytest.mark.parametrize(
+        ("field", "values"),
+        [
+            ("states", {"state": [PENDING, SUCCESS, REVOKED]}),
+            ("tasks", {"task": ["add", "aufgabe.größe", "sub"]}),
+            ("queues", {"queue": ["default", "größe", "other"]}),
+            ("workers", {"worker": ["w1@host", "größe@host", ""]}),
+        ],
+    )
+    async def test_a_field_is_one_of_those_given(
+        self, harness: Harness, field: str, values: dict[str, list[str]]
+    ) -> None:
+        ((name, (first, second, third)),) = values.items()
+        async with harness.results() as results:
+            tasks = await created(
+                results, *(record(**{name: value}) for value in (first, second, third, second, first))
+            )
+            one, two, _, four, five = tasks
+            only, both = among(field, second), among(field, first, second)
+            assert await walk(results, only, 1) == newest_first(two, four)
+            assert await walk(results, both, 1) == newest_first(one, two, four, five)
+            assert await walk(results, both, 10) == newest_first(one, two, four, five)
+            assert await walk(results, among(field, "unknown")) == []
+            assert await walk(results, among(field)) == newest_first(*tasks)
+            assert (await results.records.count(only), await results.records.count(both)) == (2, 4)
+
+    async def test_states_follow_the_task(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            waits, runs, ended = await created(results, record(), record(), record())
+            own = await lease(results)
+            await results.records.start([start(runs), start(ended)], own)
+            await results.records.finish([ending(ended)], own)
+            assert await walk(results, Filter(states=[PENDING])) == [waits.task_id]
+            assert await walk(results, Filter(states=[STARTED])) == [runs.task_id]
+            assert await walk(results, Filter(states=[SUCCESS])) == [ended.task_id]
+            assert await walk(results, Filter(workers=["w1@host"])) == newest_first(runs, ended)
+
+    async def test_since_and_until_bound_the_creation(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            early, noon, late = await created(
+                results, record(created_at=NOON - 1), record(created_at=NOON), record(created_at=NOON + 1)
+            )
+            assert await walk(results, Filter(since=NOON)) == newest_first(noon, late)
+            assert await walk(results, Filter(until=NOON)) == [early.task_id]
+            assert await walk(results, Filter(since=NOON, until=NOON + 1)) == [noon.task_id]
+            assert await results.records.count(Filter(since=NOON)) == 2
+
+    async def test_every_given_field_must_match(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            right = record(task="a", queue="q", state=RETRY, worker="w", args=["needle"], created_at=NOON)
+            others = [
+                record(task="b", queue="q", state=RETRY, worker="w", args=["needle"], created_at=NOON),
+                record(task="a", queue="r", state=RETRY, worker="w", args=["needle"], created_at=NOON),
+                record(task="a", queue="q", state=STARTED, worker="w", args=["needle"], created_at=NOON),
+                record(task="a", queue="q", state=RETRY, worker="v", args=["needle"], created_at=NOON),
+                record(task="a", queue="q", state=RETRY, worker="w", args=["hay"], created_at=NOON),
+                record(task="a", queue="q", state=RETRY, worker="w", args=["needle"], created_at=NOON - 10),
+                record(task="a", queue="q", state=RETRY, worker="w", args=["needle"], created_at=NOON + 10),
+            ]
+            await created(results, *others[:4], right, *others[4:])
+            which = Filter(
+                states=[RETRY, SUCCESS],
+                tasks=["a"],
+                queues=["q"],
+                workers=["w"],
+                text="needle",
+                since=NOON - 5,
+                until=NOON + 5,
+            )
+            assert await walk(results, which) == [right.task_id]
+            assert await results.records.count(which) == 1
+
+
+class TestCounting:
+    async def test_counting_stops_at_the_limit(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            await created(results, *(record() for _ in range(20)))
+            assert await results.records.count(ANY) == 20
+            assert await results.records.count(ANY, at_most=7) == 7
+            assert await results.records.count(Filter(states=[PENDING]), at_most=7) == 7
+            assert await results.records.count(Filter(states=[PENDING, SUCCESS]), at_most=100) == 20
+            assert await results.records.count(Filter(states=[SUCCESS])) == 0

@@ -1,0 +1,99 @@
+"""The sweeps: what nobody else will do. Any worker may; a lock sees to it that one does.
+
+Takes over what lapsed leases held, ends what expired while it waited, publishes again what was never confirmed, and
+forgets what is older than anybody wants to know.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from penstock.client.backends import Backends
+from penstock.core.broker import Withdrawal
+from penstock.core.settings import Settings
+from penstock.core.step import Step, commit, follow
+
+log = logging.getLogger("penstock.worker.sweeps")
+
+OFTEN = 10.0  #: seconds between looks for expired and unconfirmed tasks
+SELDOM = 60.0  #: seconds between clearances
+BRIEFLY = 2.0  #: seconds that the lock for taking over is held: whoever has it may die, too
+UNCONFIRMED = 30.0  #: seconds after which a publish without confirmation is repeated (DESIGN §6.1)
+_SOME = 100  # tasks that are dealt with in one go
+_MANY = 1000  # records that are deleted in one write
+
+
+class Sweeps:
+    """The sweeps of one worker. Each looks first, and takes the lock only if there is something to do."""
+
+    def __init__(self, backends: Backends, settings: Settings, worker: str) -> None:
+        self.backends = backends
+        self.settings = settings
+        self.worker = worker
+
+    async def lapsed(self) -> None:
+        """Have what dead workers held redelivered."""
+        leases = self.backends.results.leases
+        found = await leases.lapsed()
+        if found and await self._mine("lapsed", BRIEFLY):
+            released, _ = await commit(self.backends.broker.release(found), leases.close(found))
+            log.warning("took over from %d dead processes: redelivering %d messages", len(found), len(released))
+
+    async def often(self) -> None:
+        """Expired and unconfirmed tasks."""
+        records = self.backends.results.records
+        if (expired := await records.expired(_SOME)) and await self._mine("expired"):
+            for task_id in expired:
+                await self._expire(task_id)
+        if (owed := await records.unconfirmed(UNCONFIRMED, _SOME)) and await self._mine("unconfirmed"):
+            await commit(
+                self.backends.broker.publish([record.message for record in owed]),
+                records.confirm([record.task_id for record in owed]),
+            )
+            log.warning("published %d tasks again whose publish was never confirmed", len(owed))
+
+    async def seldom(self) -> None:
+        """Retention, and what has outlived its time."""
+        if not await self._mine("clearance"):
+            return
+        settings, results = self.settings, self.backends.results
+        prune = partial(results.records.prune, settings.result_expires, settings.max_records, _MANY)
+        await self._orphans()
+        pruned = await _all(prune, _MANY)
+        if pruned:
+            log.info("forgot %d records", pruned)
+        await _all(results.keys.sweep, _MANY * 10)
+
+    async def _orphans(self) -> None:
+        """Messages claimed under leases that nobody knows: their holder was frozen, declared dead, and then died."""
+        leases = self.backends.results.leases
+        holders = await self.backends.broker.holders()
+        lapsed = await leases.lapsed()
+        unknown = [lease for lease in holders if lease not in lapsed and await leases.owner(lease) is None]
+        if unknown:
+            released = await self.backends.broker.release(unknown)
+            log.warning("redelivering %d messages that nobody holds any more", len(released))
+
+    async def _expire(self, task_id: str) -> None:
+        """End a task that waits; one that a worker holds has begun, or will be checked there."""
+        records = self.backends.results.records
+
+        def revoke(gone: Withdrawal) -> Step[dict[str, bool]]:
+            return records.revoke([task_id] if gone.lease is None else [], "expired")
+
+        await follow(self.backends.broker.withdraw(task_id), revoke, self.backends.results.driver)
+
+    async def _mine(self, name: str, seconds: float = SELDOM) -> bool:
+        return await self.backends.results.keys.lock(f"sweep:{name}", self.worker, seconds)
+
+
+async def _all(some: Callable[[], Awaitable[int]], limit: int) -> int:
+    """Repeat until less than `limit` was found; the sum."""
+    total = 0
+    while True:
+        found = await some()
+        total += found
+        if found < limit:
+            return total

@@ -1,0 +1,150 @@
+"""Real processes for the integration and acceptance rings: started from the installed script, killed at will.
+
+A `Launched` runs in a session of its own, so that nothing of it outlives its test, and keeps what it prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PENSTOCK = str(Path(sys.executable).with_name("penstock"))
+
+
+def eventually(probe: Callable[[], T], *, within: float = 30.0, every: float = 0.02, what: str = "") -> T:
+    """Call `probe` until it answers something true, for at most `within` seconds; return that answer."""
+    deadline = time.monotonic() + within
+    while True:
+        found = probe()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s: {what or probe}")
+        time.sleep(every)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def children(pid: int) -> list[int]:
+    """The processes that have `pid` as their parent."""
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607
+    pairs = (line.split() for line in listing.splitlines())
+    return [int(child) for child, parent in pairs if int(parent) == pid]
+
+
+def tree(pid: int) -> list[int]:
+    """`pid` and everything below it, parents first."""
+    found = [pid]
+    for each in found:
+        found += children(each)
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs (a zombie does not)."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
+    return bool(state.stdout.strip()) and not state.stdout.strip().startswith("Z")
+
+
+class Launched:
+    """A process of the product."""
+
+    def __init__(self, command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None) -> None:
+        self.command = list(command)
+        self.cwd = cwd
+        self.env = {**clean_environment(), **(env or {})}
+        self.log = cwd / f"log-{time.monotonic_ns()}.txt"
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self.command, cwd=self.cwd, env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def printed(self) -> str:
+        """All that it and its children have printed."""
+        return self.log.read_text(errors="replace")
+
+    def prints(self, text: str, within: float = 30.0) -> str:
+        """Wait for `text` in its output; fail early if it ends without."""
+
+        def found() -> bool:
+            if text in self.printed():
+                return True
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.printed()}"
+            return False
+
+        eventually(found, within=within, what=f"{text!r} in the output of {self.command}")
+        return self.printed()
+
+    def kill_tree(self) -> None:
+        """SIGKILL it and all below it, at one moment as far as possible."""
+        for pid in tree(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Start it again, as it was started."""
+        self.process = self._start()
+
+    def stop(self, within: float = 30.0) -> int:
+        """SIGTERM, then wait; whatever is left is killed. Return the exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(within)
+        finally:
+            self.clean()
+
+    def clean(self) -> None:
+        """Leave nothing behind."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        for pid in tree(self.pid)[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without any setting of Penstock or Celery."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PENSTOCK_", "CELERY_"))}
+
+
+@contextlib.contextmanager
+def launched(*command: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Launched]:
+    """`penstock …` in its own session, stopped at the end."""
+    process = Launched([PENSTOCK, *command], cwd, env)
+    try:
+        yield process
+    finally:
+        process.clean()

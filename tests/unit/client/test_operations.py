@@ -1,0 +1,315 @@
+"""Cancel, retry, purge, wait, replay."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from penstock.client import operations
+from penstock.client.app import Penstock
+from penstock.client.backends import Backends
+from penstock.client.submit import Submitter
+from penstock.core.broker import Consumer
+from penstock.core.encoding import loads
+from penstock.core.errors import Conflict, NotFound, Unavailable
+from penstock.core.ids import new_id
+from penstock.core.message import Delivery, Message
+from penstock.core.record import DeadLetter, Ending, Record, Start, WorkerInfo
+from penstock.core.step import commit
+
+APART = [pytest.param(False, id="together"), pytest.param(True, id="apart")]
+
+
+class World:
+    """An app, its back ends opened on this loop, and one worker's lease."""
+
+    def __init__(self, apart: bool = False) -> None:
+        one, two = (f"memory://{new_id()}" for _ in range(2))
+        self.app = Penstock("test", broker=one, result_backend=two if apart else one)
+        self.backends: Backends = self.app.backends()
+        self.submitter = Submitter(self.backends)
+        self.consumer: Consumer = self.backends.broker.consume(["default"], "lease")
+
+    async def submit(self, task_id: str, **options: Any) -> str:
+        await self.submitter.submit(
+            [self.app.prepare("add", (1,), options={"task_id": task_id, **options}, check=False)]
+        )
+        await self.submitter.close()
+        return task_id
+
+    async def claim(self) -> Delivery:
+        await self.backends.results.leases.open("lease", "w@here", 60.0)
+        [delivery] = await self.consumer.fetch(1)
+        return delivery
+
+    async def start(self) -> Delivery:
+        delivery = await self.claim()
+        start = Start(delivery=delivery, worker="w@here", pid=1, started_at=self.app.clock(), deliveries=1)
+        await self.backends.results.records.start([start], "lease")
+        return delivery
+
+    async def finish(self, delivery: Delivery, state: str = "SUCCESS") -> None:
+        ending = Ending(
+            delivery=delivery,
+            state=state,
+            finished_at=self.app.clock(),
+            worker="w@here",
+            pid=1,
+            result=b'{"exc_type":"ValueError","exc_message":[],"exc_module":"builtins"}',
+        )
+        await commit(
+            self.backends.results.records.finish([ending], "lease"),
+            self.consumer.settle([delivery]),
+        )
+
+    async def record(self, task_id: str) -> Record:
+        return (await self.backends.results.records.get([task_id]))[task_id]
+
+    async def letters(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(each.method, each.arguments) for each in await self.backends.results.mailbox.take("w@here")]
+
+    async def ready(self) -> int:
+        return sum(queue.ready + queue.delayed for queue in await self.backends.broker.depth())
+
+
+# --------------------------------------------------------------------------------------------------------------- cancel
+
+
+@pytest.mark.parametrize("apart", APART)
+@pytest.mark.parametrize("options", [{}, {"countdown": 60}], ids=["ready", "delayed"])
+async def test_a_waiting_task_is_revoked_at_once_and_its_message_is_gone(apart: bool, options: dict[str, Any]) -> None:
+    world = World(apart)
+    found = await operations.cancel(world.backends, await world.submit("a", **options))
+    assert (found.outcome, found.record.state) == ("revoked", "REVOKED")
+    assert loads(found.record.result or b"") == {
+        "exc_type": "TaskRevokedError",
+        "exc_message": ["revoked"],
+        "exc_module": "celery.exceptions",
+    }
+    assert await world.ready() == 0
+    assert await world.letters() == []
+
+
+@pytest.mark.parametrize("apart", APART)
+async def test_of_a_claimed_task_the_owner_is_asked(apart: bool) -> None:
+    world = World(apart)
+    await world.submit("a")
+    await world.claim()
+    found = await operations.cancel(world.backends, "a")
+    assert (found.outcome, found.record.state, found.record.cancel) == ("requested", "PENDING", "revoked")
+    assert await world.letters() == [("cancel", {"task_id": "a", "terminate": False})]
+
+
+async def test_a_running_task_is_stopped_only_with_terminate() -> None:
+    world = World()
+    await world.submit("a")
+    await world.start()
+    with pytest.raises(Conflict, match="terminate") as caught:
+        await operations.cancel(world.backends, "a")
+    assert caught.value.state == "STARTED"
+    assert (await world.record("a")).cancel == ""
+    found = await operations.cancel(world.backends, "a", terminate=True)
+    assert (found.outcome, found.record.state, found.record.cancel) == ("requested", "STARTED", "terminated")
+    assert await world.letters() == [("cancel", {"task_id": "a", "terminate": True})]
+
+
+async def test_of_a_task_whose_worker_is_dead_nobody_is_asked_and_the_mark_stays() -> None:
+    world = World()
+    await world.submit("a")
+    await world.claim()
+    await world.backends.results.leases.close(["lease"])
+    assert (await operations.cancel(world.backends, "a")).outcome == "requested"
+    assert (await world.record("a")).cancel == "revoked"
+    assert await world.letters() == []
+
+
+async def test_a_task_that_has_ended_cannot_be_cancelled() -> None:
+    world = World()
+    await world.submit("a")
+    await world.finish(await world.start())
+    with pytest.raises(Conflict, match="has ended: SUCCESS"):
+        await operations.cancel(world.backends, "a", terminate=True)
+
+
+async def test_what_nobody_knows_cannot_be_cancelled() -> None:
+    with pytest.raises(NotFound):
+        await operations.cancel(World().backends, "nobody")
+
+
+@pytest.mark.parametrize("apart", APART)
+@pytest.mark.parametrize("step", ["withdraw", "revoke"])
+async def test_a_crash_in_the_middle_leaves_a_task_that_is_going_to_be_revoked(
+    apart: bool, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(apart)
+    await world.submit("a")
+
+    def crash(*_: object) -> None:
+        raise Unavailable("gone")
+
+    with monkeypatch.context() as patch:
+        part: object = world.backends.broker if step == "withdraw" else world.backends.results.records
+        patch.setattr(part, step, crash)
+        with pytest.raises(Unavailable):
+            await operations.cancel(world.backends, "a")
+    found = await world.record("a")
+    assert (found.state, found.cancel, found.confirmed) == ("PENDING", "revoked", False)
+    # the message is still there, or a sweep publishes it again: either way the check before the run finds the mark
+    assert await world.ready() == 1 or [each.task_id for each in await _unconfirmed(world)] == ["a"]
+    assert (await operations.cancel(world.backends, "a")).record.state == "REVOKED"
+
+
+async def _unconfirmed(world: World) -> list[Record]:
+    return await world.backends.results.records.unconfirmed(0.0, 10)
+
+
+# ---------------------------------------------------------------------------------------------------------------- retry
+
+
+@pytest.mark.parametrize("apart", APART)
+async def test_a_failed_task_runs_again_under_its_id_in_the_next_generation(apart: bool) -> None:
+    world = World(apart)
+    await world.submit("a", expires=60)
+    await world.finish(await world.start(), "FAILURE")
+    found = await operations.retry(world.backends, "a")
+    assert (found.state, found.generation, found.confirmed, found.expires) == ("PENDING", 1, True, None)
+    assert (await world.record("a")).confirmed
+    assert (await world.claim()).message.headers["penstock_generation"] == 1
+
+
+async def test_a_retry_whose_publish_fails_is_made_up_for_by_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    await world.submit("a")
+    await world.finish(await world.start(), "FAILURE")
+
+    def crash(*_: object) -> None:
+        raise Unavailable("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.backends.broker, "publish", crash)
+        with pytest.raises(Unavailable):
+            await operations.retry(world.backends, "a")
+    assert [each.task_id for each in await _unconfirmed(world)] == ["a"]
+
+
+@pytest.mark.parametrize("state", ["SUCCESS", "PENDING"])
+async def test_only_failed_and_revoked_tasks_are_retried(state: str) -> None:
+    world = World()
+    await world.submit("a")
+    if state == "SUCCESS":
+        await world.finish(await world.start())
+    with pytest.raises(Conflict):
+        await operations.retry(world.backends, "a")
+    with pytest.raises(NotFound):
+        await operations.retry(world.backends, "nobody")
+
+
+# --------------------------------------------------------------------------------------------------------- dead letters
+
+
+def letter(message: Message, task_id: str = "") -> DeadLetter:
+    return DeadLetter(
+        id=new_id(), queue="default", reason="rejected", detail="", message=message, died_at=1.0, task_id=task_id
+    )
+
+
+async def test_replaying_a_letter_whose_task_is_known_is_the_tasks_retry() -> None:
+    world = World()
+    await world.submit("a")
+    delivery = await world.start()
+    await world.finish(delivery, "FAILURE")
+    dead = letter(delivery.message, "a")
+    await world.backends.results.dead.add([dead])
+    found = await operations.replay(world.backends, dead.id)
+    assert found is not None
+    assert (found.state, found.generation) == ("PENDING", 1)
+    assert await world.backends.results.dead.count() == 0
+    assert await world.ready() == 1
+
+
+async def test_replaying_a_letter_without_a_record_publishes_its_message() -> None:
+    world = World()
+    dead = letter(Message(b"raw", queue="default", due=9e9))
+    await world.backends.results.dead.add([dead])
+    assert await operations.replay(world.backends, dead.id) is None
+    assert await world.backends.results.dead.count() == 0
+    assert (await world.claim()).message.body == b"raw"
+    with pytest.raises(NotFound):
+        await operations.replay(world.backends, dead.id)
+
+
+# ---------------------------------------------------------------------------------------------------------------- purge
+
+
+@pytest.mark.parametrize("apart", APART)
+async def test_a_purge_ends_every_waiting_task_and_no_claimed_one(apart: bool) -> None:
+    world = World(apart)
+    await world.submit("claimed")
+    await world.claim()
+    await world.submit("ready")
+    await world.submit("delayed", countdown=60)
+    await world.submit("elsewhere", queue="other")
+    await world.backends.broker.publish([Message(b"raw", queue="default")])
+    assert await operations.purge(world.backends, "default") == 3
+    states = {name: (await world.record(name)).state for name in ("claimed", "ready", "delayed", "elsewhere")}
+    assert states == {"claimed": "PENDING", "ready": "REVOKED", "delayed": "REVOKED", "elsewhere": "PENDING"}
+    assert b"purged" in ((await world.record("ready")).result or b"")
+
+
+async def test_a_purge_takes_more_than_one_page() -> None:
+    world = World()
+    await world.submitter.submit([world.app.prepare("add", check=False) for _ in range(2500)])
+    assert await operations.purge(world.backends, "default") == 2500
+    assert await world.ready() == 0
+
+
+# ----------------------------------------------------------------------------------------------------------------- wait
+
+
+async def test_wait_returns_when_all_have_ended() -> None:
+    world = World()
+    await world.submit("a")
+    waiting = asyncio.ensure_future(operations.wait(world.backends, ["a"], 60))
+    await asyncio.sleep(0)
+    await world.finish(await world.start())
+    assert (await waiting)["a"].state == "SUCCESS"
+
+
+async def test_wait_returns_those_that_ended_in_time() -> None:
+    world = World()
+    await world.submit("a")
+    await world.finish(await world.start())
+    await world.submit("b")
+    assert set(await operations.wait(world.backends, ["a", "b", "nobody"], 0)) == {"a"}
+    assert set(await operations.wait(world.backends, ["a", "a"])) == {"a"}
+    assert await operations.wait(world.backends, []) == {}
+
+
+# ---------------------------------------------------------------------------------------------------------- known tasks
+
+
+async def test_known_are_the_apps_own_tasks_and_those_of_live_workers() -> None:
+    world = World()
+
+    @world.app.task
+    def add(x: int) -> int:
+        return x
+
+    theirs = {"add": {"title": "theirs"}, "resize": {"title": "resize"}}
+    info = WorkerInfo(
+        name="w@here",
+        host="here",
+        pid=1,
+        started_at=0.0,
+        queues=["default"],
+        processes=1,
+        threads=1,
+        concurrency=1,
+        version="1",
+        tasks=theirs,
+    )
+    await world.backends.results.workers.register(info, 60.0)
+    known = await operations.known_tasks(world.app, world.backends)
+    assert known == {"add": add.arguments.schema(), "resize": {"title": "resize"}}
