@@ -62,13 +62,14 @@ docs: $(DOCS_READY)  ## build the documentation into site/
 	$(BIN)/properdocs build --strict --quiet
 	@echo "Open site/index.html"
 
-# Remakes both lock files from pyproject.toml with the newest versions. We use scikit-image for its photographs only, so
+# Remakes the lock files from pyproject.toml with the newest versions. We use scikit-image for its photographs only, so
 # what its code would need stays out; that is also why the lock is installed with --no-deps.
 lock: $(READY)  ## pin the newest versions of all dependencies
 	$(BIN)/python -m pip install --quiet $(UV)
 	$(COMPILE) pyproject.toml --group dev --output-file requirements.lock \
 	    $(foreach name,imageio lazy-loader networkx numpy scipy tifffile,--no-emit-package $(name))
 	$(COMPILE) --group docs --constraint requirements.lock --output-file docs/requirements.lock
+	$(COMPILE) --group celery --output-file tests/celery/requirements.lock
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	--no-annotate --custom-compile-command "make lock"
