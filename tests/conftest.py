@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
+
+from tests import servers
 
 # The same code gets the same verdict, on a slow machine too; to search further: --hypothesis-seed=random.
 hypothesis.settings.register_profile("penstock", derandomize=True, deadline=None, database=None)
@@ -24,3 +27,31 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     parameters = inspect.signature(pyfuncitem.obj).parameters
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in parameters}))
     return True
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> servers.Redis:
+    """One for the whole run: take a place of it with `fresh()`, and never stop it."""
+    return servers.redis()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> servers.RabbitMQ:
+    """One for the whole run: take a place of it with `fresh()`, and never stop it."""
+    return servers.rabbitmq()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> servers.Postgres:
+    """One for the whole run: take a place of it with `fresh()`, and never stop it."""
+    return servers.postgres()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_server_stays() -> Iterator[None]:
+    yield
+    servers.end()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(servers.summary())
