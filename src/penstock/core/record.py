@@ -162,6 +162,15 @@ class Change:
     progress: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What a stretch of the feed says about some tasks."""
+
+    changes: list[Change]  #: the lines that are about them, oldest first
+    upto: int  #: where to read on: the number of the last line of the stretch; where it is empty, of the one before it
+    lines: int  #: how many lines the stretch has, whomever they are about
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """A message that nobody will run again by itself."""

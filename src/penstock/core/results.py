@@ -8,13 +8,14 @@ Implementations live in penstock.results and pass penstock.testing.conformance w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from penstock.core.record import (
     Change,
     Command,
     DeadLetter,
     Ending,
+    Excerpt,
     Filter,
     Page,
     Record,
@@ -162,6 +163,13 @@ class Records(ABC):
         """The feed after a sequence number, oldest first; `after=None`: the newest line only (where the feed stands).
 
         Kept for an hour at least. PENDING (submission), STARTED, RETRY, progress and endings appear.
+        """
+
+    @abstractmethod
+    def excerpt(self, task_ids: Collection[str], after: int, limit: int = 1000) -> Step[Excerpt]:
+        """What the next `limit` lines of the feed say about some tasks, which may be many.
+
+        The back end sorts the others' lines out: they cost their reader next to nothing.
         """
 
     @abstractmethod

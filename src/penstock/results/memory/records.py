@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
@@ -10,7 +10,7 @@ from typing import TypeVar
 from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound, TaskIdTaken
 from penstock.core.lifecycle import next_generation, revocation
-from penstock.core.record import Change, Ending, Filter, Page, Record, Standing, Start
+from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Standing, Start
 from penstock.core.results import Records, Watch
 from penstock.core.states import PENDING, RETRYABLE, REVOKED, WAITING
 from penstock.core.step import Step
@@ -231,6 +231,18 @@ class MemoryRecords(Records):
             return [rows.feed[number] for number in wanted]
 
         return self._read(changes)
+
+    def excerpt(self, task_ids: Collection[str], after: int, limit: int = 1000) -> Step[Excerpt]:
+        """The feed after a number, for some tasks."""
+        wanted = frozenset(task_ids)
+
+        def excerpt(rows: Rows) -> Excerpt:
+            numbers = sorted(number for number in rows.feed if number > after)[:limit]
+            lines = [rows.feed[number] for number in numbers]
+            mine = [line for line in lines if line.task_id in wanted]
+            return Excerpt(mine, numbers[-1] if numbers else after, len(lines))
+
+        return self._read(excerpt)
 
     def watch(self, task_ids: Sequence[str] | None = None) -> Watch:
         """Wake on every change: a wake-up too many costs a look."""

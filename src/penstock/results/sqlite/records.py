@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound
 from penstock.core.lifecycle import next_generation, revocation
-from penstock.core.record import Change, Ending, Filter, Page, Record, Standing, Start
+from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Standing, Start
 from penstock.core.results import Records, Watch
 from penstock.core.states import RETRYABLE, WAITING
 from penstock.core.step import Step
@@ -191,6 +191,18 @@ class SQLiteRecords(Records):
             return [change_of(row) for row in rows]
 
         return self._driver.read(changes)
+
+    def excerpt(self, task_ids: Collection[str], after: int, limit: int = 1000) -> Step[Excerpt]:
+        """The feed after a number, for some tasks."""
+        wanted = frozenset(task_ids)
+
+        def excerpt(connection: sqlite3.Connection) -> Excerpt:
+            lines = connection.execute(SQL["glance"], {"after": after, "limit": limit}).fetchall()
+            seqs = [seq for seq, task_id in lines if task_id in wanted]
+            rows = connection.execute(SQL["changes_numbered"], {"seqs": json_text(seqs)}) if seqs else ()
+            return Excerpt([change_of(row) for row in rows], lines[-1][0] if lines else after, len(lines))
+
+        return self._driver.read(excerpt)
 
     def watch(self, task_ids: Sequence[str] | None = None) -> Watch:
         """Wake on every change: a wake-up too many costs a look."""

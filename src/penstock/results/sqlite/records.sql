@@ -199,6 +199,13 @@ SELECT count(*) FROM records WHERE finished_at IS NOT NULL;
 -- name: changes
 SELECT seq, at, task_id, task, queue, state, worker, progress FROM changes WHERE seq > :after ORDER BY seq LIMIT :limit;
 
+-- name: glance
+SELECT seq, task_id FROM changes WHERE seq > :after ORDER BY seq LIMIT :limit;
+
+-- name: changes_numbered
+SELECT seq, at, task_id, task, queue, state, worker, progress FROM changes
+WHERE seq IN (SELECT value FROM json_each(:seqs)) ORDER BY seq;
+
 -- name: newest_change
 SELECT seq, at, task_id, task, queue, state, worker, progress FROM changes ORDER BY seq DESC LIMIT 1;
 

@@ -7,7 +7,7 @@ import json
 import statistics
 import time
 
-from penstock.core.record import Change
+from penstock.core.record import Change, Record
 from penstock.core.results import ResultBackend, Watch
 from penstock.core.states import FAILURE, PENDING, RETRY, REVOKED, STARTED, SUCCESS
 from penstock.testing.conformance.results.harness import Harness
@@ -148,6 +148,70 @@ class TestFeed:
                     await asyncio.sleep(0)
             await writers
         assert {line.task_id for line in seen} == {task.task_id for task in tasks}
+        numbers = [line.seq for line in seen]
+        assert numbers == sorted(set(numbers))
+
+
+class TestExcerpts:
+    async def test_it_has_the_lines_of_some_tasks_as_the_feed_has_them(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            tasks = await created(results, *(record() for _ in range(6)))
+            ids = [tasks[1].task_id, tasks[4].task_id]
+            own = await lease(results)
+            await results.records.progress({task.task_id: b"0.5" for task in tasks}, own)
+            await results.records.finish([ending(task) for task in reversed(tasks)], own)
+            whole = await results.records.changes(0)
+            found = await results.records.excerpt([*ids, "unknown"], 0)
+        assert found.changes == [line for line in whole if line.task_id in ids]
+        assert (found.upto, found.lines) == (whole[-1].seq, len(whole))
+
+    async def test_it_is_read_on_from_where_it_ended_whoever_had_the_last_line(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            tasks = await created(results, *(record() for _ in range(7)))
+            whole = await results.records.changes(0)
+            first = await results.records.excerpt([tasks[1].task_id, tasks[5].task_id], 0, limit=4)
+            assert (first.changes, first.upto, first.lines) == ([whole[1]], whole[3].seq, 4)
+            rest = await results.records.excerpt({tasks[1].task_id, tasks[5].task_id}, first.upto, limit=4)
+            assert (rest.changes, rest.upto, rest.lines) == ([whole[5]], whole[6].seq, 3)
+            none = await results.records.excerpt([tasks[0].task_id], rest.upto, limit=4)
+            assert (none.changes, none.upto, none.lines) == ([], rest.upto, 0)
+
+    async def test_of_no_task_it_tells_where_the_feed_stands(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            assert (await results.records.excerpt([], 0)).lines == 0
+            await created(results, record(), record())
+            found = await results.records.excerpt([], 0)
+            (newest,) = await results.records.changes(None)
+        assert (found.changes, found.upto, found.lines) == ([], newest.seq, 2)
+
+    async def test_of_a_thousand_tasks_among_a_thousand(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            tasks = await created(results, *(record() for _ in range(500)))
+            others = {f"other-{number}" for number in range(1000)}
+            found = await results.records.excerpt(others | {task.task_id for task in tasks[::2]}, 0)
+        assert [line.task_id for line in found.changes] == [task.task_id for task in tasks[::2]]
+        assert found.lines == 500
+
+    async def test_a_reader_who_follows_some_tasks_misses_nothing_that_several_write(self, harness: Harness) -> None:
+        async with harness.results() as one, harness.results() as other, harness.results() as reader:
+            tasks = [record() for _ in range(60)]
+            wanted = {task.task_id for task in tasks[::3]}
+
+            async def write(results: ResultBackend, share: list[Record]) -> None:
+                for task in share:
+                    await results.records.create([task])
+
+            writers = asyncio.gather(write(one, tasks[:30]), write(other, tasks[30:]))
+            seen: list[Change] = []
+            after = 0
+            async with asyncio.timeout(60):
+                while len(seen) < len(wanted):
+                    found = await reader.records.excerpt(wanted, after, limit=7)
+                    seen += found.changes
+                    after = found.upto
+                    await asyncio.sleep(0)
+            await writers
+        assert {line.task_id for line in seen} == wanted
         numbers = [line.seq for line in seen]
         assert numbers == sorted(set(numbers))
 
