@@ -7,13 +7,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
+CELERY_VENV := .venv-celery
+CELERY_READY := $(CELERY_VENV)/.ready
 UV := uv==0.13.8
 
 # What is linted: those of these folders that exist.
 CODE := $(wildcard src tests examples bench)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test unit conformance integration acceptance browser lint format bench docs lock clean
+.PHONY: help dev test unit conformance integration acceptance programs lint format bench docs lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,29 +23,24 @@ help:  ## list these targets
 dev: $(READY)  ## run API, worker and scheduler with the example (APP=module:app or path/file.py for another)
 	$(BIN)/penstock dev $(APP)
 
-test: $(READY) browser  ## run all tests: unit, conformance, integration, acceptance
+test: $(READY) $(CELERY_READY) programs  ## run all tests: unit, conformance, integration, acceptance
 	$(BIN)/pytest
 
 unit: $(READY)  ## test values and rules, in memory: no sockets, no sleeping
 	$(BIN)/pytest tests/unit
 
-conformance: $(READY)  ## test every broker and result backend against the same suites
+conformance: $(READY) programs  ## test every broker and result backend against the same suites
 	$(BIN)/pytest tests/conformance
 
-integration: $(READY)  ## test what happens when processes are killed and connections cut
+integration: $(READY) $(CELERY_READY) programs  ## test what happens when processes are killed and connections cut
 	$(BIN)/pytest tests/integration
 
-acceptance: $(READY) browser  ## test the installed command, HTTP, what a browser lets through and the examples
+acceptance: $(READY) programs  ## test the installed command, HTTP, what a browser lets through and the examples
 	$(BIN)/pytest tests/acceptance
 
-# The tests that need a browser fail where there is none; so it is installed where that is possible.
-browser:
-	@$(if $(BROWSER),:,$(INSTALL_BROWSER) || echo "The browser tests need Chromium: apt-get install chromium" >&2)
-
-BROWSER = $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
-INSTALL_BROWSER = echo "Installing Chromium for the browser tests"; \
-	$(if $(filter 0,$(shell id -u)),,sudo -n) sh -c 'apt-get update -qq \
-	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium' >/dev/null 2>&1
+# The tests that need a program fail where it is missing; so it is installed where that is possible.
+programs:
+	@sh tests/programs.sh
 
 lint: $(READY)  ## check style, format, types and who imports whom
 	$(BIN)/ruff check
@@ -75,7 +72,7 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-ha
 	--no-annotate --custom-compile-command "make lock"
 
 clean:  ## remove the environment, caches and builds
-	rm -rf $(VENV) site dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(CELERY_VENV) site dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests examples bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The first Python of these that is new enough and can make environments (Debian ships that part separately).
@@ -95,4 +92,12 @@ $(READY): $(BIN)/python pyproject.toml requirements.lock
 
 $(DOCS_READY): $(READY) docs/requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r docs/requirements.lock
+	@touch $@
+
+# Real Celery shares servers with Penstock in the tests, never an environment.
+$(CELERY_READY): $(BIN)/python tests/celery/requirements.lock
+	@echo "Installing tests/celery/requirements.lock into $(CELERY_VENV)"
+	@$(BIN)/python -m venv --clear $(CELERY_VENV)
+	@$(CELERY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	    -r tests/celery/requirements.lock
 	@touch $@
