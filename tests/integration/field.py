@@ -17,6 +17,7 @@ from penstock.client.backends import Backends
 from penstock.core.record import Record, WorkerInfo
 from penstock.core.states import ENDED
 from penstock.core.step import commit
+from penstock.drivers.sqlite.lock import FileLock
 from tests.processes import Launched, children, eventually, launched
 
 T = TypeVar("T")
@@ -73,6 +74,16 @@ class Field:
                 return await question(backends)
 
         return asyncio.run(main())
+
+    @contextlib.contextmanager
+    def standstill(self) -> Iterator[None]:
+        """Nobody else can write meanwhile; everybody can read."""
+        with contextlib.closing(FileLock(f"{self.folder}/field.db-lock")) as lock:
+            assert lock.take() or lock.wait(10.0)
+            try:
+                yield
+            finally:
+                lock.release()
 
     def records(self, task_ids: list[str]) -> dict[str, Record]:
         return self.ask(lambda backends: backends.results.records.get(task_ids))

@@ -149,13 +149,34 @@ def test_a_worker_that_was_frozen_past_its_lease_rejoins_and_its_late_endings_ar
     assert field.depth() == 0
 
 
-def test_a_task_that_holds_the_gil_past_its_lease_is_not_redelivered(field_with: Callable[..., Field]) -> None:
+@pytest.mark.parametrize("task", ["grip", "grip_amid_write"])
+def test_a_task_that_holds_the_gil_past_its_lease_is_not_redelivered(
+    field_with: Callable[..., Field], task: str
+) -> None:
     field = field_with(lease=1.0, lease_renewal=0.3)
-    with field.worker(), field.worker():
-        task_id = field.send("grip", 3.0)
+    with field.worker() as one, field.worker() as other:
+        task_id = field.send(task, 3.0)
         [record] = field.ended(task_id)
+        printed = one.process.printed() + other.process.printed()
     assert record.state == SUCCESS
     assert len(field.pids(task_id)) == 1
+    assert "took over" not in printed
+    assert "lost" not in printed
+
+
+def test_a_store_that_stands_still_past_every_lease_costs_nobody_a_task(field_with: Callable[..., Field]) -> None:
+    field = field_with(lease=1.0, lease_renewal=0.3)
+    with field.worker() as one, field.worker() as other:
+        task_id = field.send("rest", 4.0)
+        field.begun(task_id)
+        with field.standstill():
+            eventually(lambda: field.ask(lambda backends: backends.results.leases.lapsed(-2.0)))
+        [record] = field.ended(task_id)
+        printed = one.process.printed() + other.process.printed()
+    assert record.state == SUCCESS
+    assert field.events(task_id) == ["begin", "end"]
+    assert "took over" not in printed
+    assert "lost" not in printed
 
 
 def test_one_fault_after_the_other_loses_nothing_and_repeats_only_what_was_in_flight(

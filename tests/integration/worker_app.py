@@ -7,12 +7,15 @@ import contextlib
 import ctypes
 import os
 import signal
+import sqlite3
+import threading
 import time
 from pathlib import Path
 
 from penstock import Penstock
 from penstock.client.context import running
 from penstock.core.errors import Ignore, Reject, SoftTimeLimitExceeded
+from penstock.drivers.sqlite.transactions import Writer
 
 app = Penstock("field")
 LEDGER = Path(os.environ["LEDGER"])
@@ -70,6 +73,26 @@ def spin(seconds: float) -> str:
 def grip(seconds: float) -> str:
     """Holds the GIL: nothing else in its process runs meanwhile."""
     note("begin")
+    ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
+    note("end")
+    return "gripped"
+
+
+@app.task
+def grip_amid_write(seconds: float) -> str:
+    """Takes the GIL in the middle of a write transaction of its own process, and so the database from everybody."""
+    note("begin")
+    amid, begin = threading.Event(), Writer._begin
+
+    def stopping(writer: Writer) -> sqlite3.Connection:
+        connection = begin(writer)
+        amid.set()
+        time.sleep(0.5)  # gives the GIL away, and does not get it back before it is let go
+        return connection
+
+    Writer._begin = stopping  # type: ignore[method-assign, assignment]
+    amid.wait()
+    Writer._begin = begin  # type: ignore[method-assign]
     ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
     note("end")
     return "gripped"

@@ -178,26 +178,36 @@ class Records(ABC):
 
 
 class Leases(ABC):
-    """Who may hold claims. A lease that has lapsed is dead for ever; its claims are for others."""
+    """Who may hold claims.
+
+    A lease is alive from its opening until it is condemned or closed. Running out of time does not kill it: that only
+    allows others to condemn it. So a store that stood still, or was away, is not held against those who could not renew
+    meanwhile, and a claim is taken over in one atomic act that a renewal either precedes or meets. Condemned ones are
+    dead for ever.
+    """
 
     @abstractmethod
     def open(self, lease: str, worker: str, seconds: float) -> Step[None]:
         """Take out a lease for a child process of `worker`; one that is alive is prolonged.
 
-        Raises LeaseLost for one that has lapsed.
+        Raises LeaseLost for one that was condemned.
         """
 
     @abstractmethod
     def renew(self, leases: Sequence[str], seconds: float) -> Step[list[str]]:
-        """Prolong those that are alive; return those that are not."""
+        """Prolong those that are alive, also where their time has run out; return those that are not alive."""
 
     @abstractmethod
     def owner(self, lease: str) -> Step[str | None]:
         """The worker's name if the lease is alive."""
 
     @abstractmethod
-    def lapsed(self, grace: float = 0.0) -> Step[list[str]]:
-        """Leases that ran out at least `grace` seconds ago and are not closed.
+    def lapsed(self, ahead: float = 0.0) -> Step[list[str]]:
+        """Leases that will have run out in `ahead` seconds and are not closed; condemned ones are among them."""
+
+    @abstractmethod
+    def condemn(self, leases: Sequence[str]) -> Step[list[str]]:
+        """Declare dead those of `leases` that have run out; return those that are dead now, earlier ones included.
 
         Their claims are to be released, then they are closed.
         """

@@ -169,7 +169,7 @@ class Engine:
 
     def _room(self) -> int:
         valid = self.monotonic() < self.seat.counters().renewed + self.setup.app.settings.lease
-        # claims under a lease that may have lapsed would be for nothing
+        # claims under a lease that may be condemned would be for nothing
         return int(min(self.floor.room(), self._quota)) if valid else 0
 
     def _take(self, deliveries: Sequence[Delivery], session: Session) -> None:

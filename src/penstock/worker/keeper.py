@@ -30,6 +30,7 @@ from penstock.worker.patience import Patience
 from penstock.worker.presence import Presence
 from penstock.worker.slots import Seat
 from penstock.worker.sweeps import OFTEN, SELDOM, Sweeps
+from penstock.worker.takeover import Takeover
 
 log = logging.getLogger("penstock.worker.keeper")
 
@@ -52,6 +53,7 @@ class Keeper:
         self.monitor = Monitor(self.kin, link.send, time.time, time.monotonic)
         self.letters = Letters(self.backends, plan.name, self.kin, self.monitor, link.send)
         self.sweeps = Sweeps(self.backends, plan.app.settings, plan.name)
+        self.takeover = Takeover(self.backends, plan.name, plan.lease, plan.renewal)
         self.health = Health(self.backends, self.kin)
         self.errands = Errands()
 
@@ -85,7 +87,7 @@ class Keeper:
         every = [
             self._every(self.plan.renewal, "renewing leases", self._beat),
             self._every(1.0, "looking after the children", self._look),
-            self._every(min(2.0, self.plan.lease / 2), "taking over", self.sweeps.lapsed),
+            self._every(self.takeover.every, "taking over", self.takeover.look),
             self.letters.run(),
         ]
         if self.plan.scheduler:

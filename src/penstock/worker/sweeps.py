@@ -1,7 +1,7 @@
 """The sweeps: what nobody else will do. Any worker may; a lock sees to it that one does.
 
-Takes over what lapsed leases held, ends what expired while it waited, publishes again what was never confirmed, and
-forgets what is older than anybody wants to know.
+Ends what expired while it waited, publishes again what was never confirmed, and forgets what is older than anybody
+wants to know. Taking over from the dead is takeover.py's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ log = logging.getLogger("penstock.worker.sweeps")
 
 OFTEN = 10.0  #: seconds between looks for expired and unconfirmed tasks
 SELDOM = 60.0  #: seconds between clearances
-BRIEFLY = 2.0  #: seconds that the lock for taking over is held: whoever has it may die, too
 UNCONFIRMED = 30.0  #: seconds after which a publish without confirmation is repeated (DESIGN §6.1)
 _SOME = 100  # tasks that are dealt with in one go
 _MANY = 1000  # records that are deleted in one write
@@ -32,14 +31,6 @@ class Sweeps:
         self.backends = backends
         self.settings = settings
         self.worker = worker
-
-    async def lapsed(self) -> None:
-        """Have what dead workers held redelivered."""
-        leases = self.backends.results.leases
-        found = await leases.lapsed()
-        if found and await self._mine("lapsed", BRIEFLY):
-            released, _ = await commit(self.backends.broker.release(found), leases.close(found))
-            log.warning("took over from %d dead processes: redelivering %d messages", len(found), len(released))
 
     async def often(self) -> None:
         """Expired and unconfirmed tasks."""
@@ -85,8 +76,8 @@ class Sweeps:
 
         await follow(self.backends.broker.withdraw(task_id), revoke, self.backends.results.driver)
 
-    async def _mine(self, name: str, seconds: float = SELDOM) -> bool:
-        return await self.backends.results.keys.lock(f"sweep:{name}", self.worker, seconds)
+    async def _mine(self, name: str) -> bool:
+        return await self.backends.results.keys.lock(f"sweep:{name}", self.worker, SELDOM)
 
 
 async def _all(some: Callable[[], Awaitable[int]], limit: int) -> int:

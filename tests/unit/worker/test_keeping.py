@@ -285,19 +285,6 @@ async def test_letters_that_are_being_taken_when_the_worker_ends_are_answered_to
 # --------------------------------------------------------------------------------------------------------------- sweeps
 
 
-async def test_what_a_lapsed_lease_held_is_taken_over() -> None:
-    kept = Kept()
-    await kept.send()
-    await kept.claim("mute", 10.0)
-    sweeps = Sweeps(kept.backends, kept.app.settings, "me")
-    await sweeps.lapsed()
-    assert await kept.ready() == 0
-    kept.clock.advance(10.0)
-    await sweeps.lapsed()
-    assert await kept.ready() == 1
-    assert await kept.backends.results.leases.lapsed() == []
-
-
 async def test_a_claim_under_a_lease_that_nobody_knows_is_found() -> None:
     kept = Kept()
     await kept.send()

@@ -9,7 +9,7 @@ from penstock.core.errors import LeaseLost
 from penstock.core.results import Leases
 from penstock.core.step import Step
 from penstock.drivers.memory import Memory, Store
-from penstock.results.memory.rows import RECORDS, Lease, Rows
+from penstock.results.memory.rows import DEAD, RECORDS, Lease, Rows
 
 
 class MemoryLeases(Leases):
@@ -24,7 +24,7 @@ class MemoryLeases(Leases):
         def take(store: Store) -> None:
             rows = self._rows(store)
             if lease in rows.leases and not rows.alive(lease):
-                raise LeaseLost(f"the lease {lease!r} has lapsed, and is dead for ever")
+                raise LeaseLost(f"the lease {lease!r} was condemned, and is dead for ever")
             rows.leases[lease] = Lease(worker, rows.now + seconds)
 
         return self._driver.write(take)
@@ -50,14 +50,26 @@ class MemoryLeases(Leases):
 
         return self._driver.read(owner)
 
-    def lapsed(self, grace: float = 0.0) -> Step[list[str]]:
-        """Those that ran out and are not closed."""
+    def lapsed(self, ahead: float = 0.0) -> Step[list[str]]:
+        """Those that will have run out by then and are not closed."""
 
         def lapsed(store: Store) -> list[str]:
             rows = self._rows(store)
-            return [lease for lease, found in rows.leases.items() if found.until <= rows.now - grace]
+            return [lease for lease, found in rows.leases.items() if found.until <= rows.now + ahead]
 
         return self._driver.read(lapsed)
+
+    def condemn(self, leases: Sequence[str]) -> Step[list[str]]:
+        """Declare dead those that have run out."""
+
+        def condemn(store: Store) -> list[str]:
+            rows = self._rows(store)
+            dead = [lease for lease in leases if lease in rows.leases and rows.leases[lease].until <= rows.now]
+            for lease in dead:
+                rows.leases[lease] = replace(rows.leases[lease], until=DEAD)
+            return dead
+
+        return self._driver.write(condemn)
 
     def close(self, leases: Sequence[str]) -> Step[None]:
         """Forget leases; their runs are lost."""

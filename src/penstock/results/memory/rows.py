@@ -14,6 +14,8 @@ from penstock.drivers.memory import Store, Table
 
 #: the topic that wakes watches: the feed grew
 RECORDS = "records"
+#: the time of a lease that was condemned
+DEAD = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who holds it, and until when (unix seconds)."""
+    """Who holds it, and until when (unix seconds) it cannot be condemned; DEAD: it was."""
 
     worker: str
     until: float
@@ -70,7 +72,7 @@ class Rows:
 
     def alive(self, lease: str) -> bool:
         found = self.leases.get(lease)
-        return found is not None and found.until > self.now
+        return found is not None and found.until > DEAD
 
     def add(self, record: Record) -> Row:
         """A new row of a copy of `record`; the feed is the caller's to tell."""

@@ -28,7 +28,7 @@ class SQLiteLeases(Leases):
         def take(connection: sqlite3.Connection) -> None:
             given = {"lease": lease, "worker": worker, "now": self._driver.clock(), "seconds": seconds}
             if connection.execute(SQL["open"], given).rowcount == 0:
-                raise LeaseLost(f"the lease {lease!r} has lapsed, and is dead for ever")
+                raise LeaseLost(f"the lease {lease!r} was condemned, and is dead for ever")
 
         return self._driver.write(take)
 
@@ -36,10 +36,8 @@ class SQLiteLeases(Leases):
         """Prolong those that are alive; return the others."""
 
         def renew(connection: sqlite3.Connection) -> list[str]:
-            now = self._driver.clock()
-            return [
-                lease for lease in leases if connection.execute(SQL["renew"], (now + seconds, lease, now)).rowcount == 0
-            ]
+            until = self._driver.clock() + seconds
+            return [lease for lease in leases if connection.execute(SQL["renew"], (until, lease)).rowcount == 0]
 
         return self._driver.write(renew)
 
@@ -47,18 +45,27 @@ class SQLiteLeases(Leases):
         """The worker's name if the lease is alive."""
 
         def owner(connection: sqlite3.Connection) -> str | None:
-            found = connection.execute(SQL["owner"], (lease, self._driver.clock())).fetchone()
+            found = connection.execute(SQL["owner"], (lease,)).fetchone()
             return None if found is None else found[0]
 
         return self._driver.read(owner)
 
-    def lapsed(self, grace: float = 0.0) -> Step[list[str]]:
-        """Those that ran out and are not closed."""
+    def lapsed(self, ahead: float = 0.0) -> Step[list[str]]:
+        """Those that will have run out by then and are not closed."""
 
         def lapsed(connection: sqlite3.Connection) -> list[str]:
-            return [lease for (lease,) in connection.execute(SQL["lapsed"], (self._driver.clock() - grace,))]
+            return [lease for (lease,) in connection.execute(SQL["lapsed"], (self._driver.clock() + ahead,))]
 
         return self._driver.read(lapsed)
+
+    def condemn(self, leases: Sequence[str]) -> Step[list[str]]:
+        """Declare dead those that have run out."""
+
+        def condemn(connection: sqlite3.Connection) -> list[str]:
+            now = self._driver.clock()
+            return [lease for lease in leases if connection.execute(SQL["condemn"], (lease, now)).rowcount]
+
+        return self._driver.write(condemn)
 
     def close(self, leases: Sequence[str]) -> Step[None]:
         """Forget leases; their runs are lost."""

@@ -74,7 +74,7 @@ class SQLiteRecords(Records):
 
         def progress(connection: sqlite3.Connection) -> None:
             now = self._driver.clock()
-            running.require(connection, lease, now)
+            running.require(connection, lease)
             connection.executemany(SQL["progress"], given)
             connection.execute(SQL["tell_progress"], {**_ids(reports), "now": now})
 
@@ -94,7 +94,7 @@ class SQLiteRecords(Records):
 
         def put_back(connection: sqlite3.Connection) -> None:
             now = self._driver.clock()
-            running.require(connection, lease, now)
+            running.require(connection, lease)
             running.put_back(connection, deliveries, lease, now)
 
         return self._change(put_back)
@@ -220,7 +220,7 @@ class SQLiteRecords(Records):
 
         def write(connection: sqlite3.Connection) -> list[bool]:
             now = self._driver.clock()
-            running.require(connection, lease, now)
+            running.require(connection, lease)
             done = [change(connection, run) for run in runs]
             told = [run.delivery.message.task_id for run, is_done in zip(runs, done, strict=True) if is_done]
             running.tell(connection, told, now)

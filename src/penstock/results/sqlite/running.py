@@ -26,9 +26,9 @@ SQL = sqlfile.load("penstock.results.sqlite", "records.sql")
 _ALIVE = sqlfile.load("penstock.results.sqlite", "leases.sql")["owner"]
 
 
-def require(connection: sqlite3.Connection, lease: str, now: float) -> None:
+def require(connection: sqlite3.Connection, lease: str) -> None:
     """Raise LeaseLost unless `lease` is alive."""
-    if connection.execute(_ALIVE, (lease, now)).fetchone() is None:
+    if connection.execute(_ALIVE, (lease,)).fetchone() is None:
         raise LeaseLost(f"the lease {lease!r} is not alive any more")
 
 

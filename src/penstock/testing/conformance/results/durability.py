@@ -156,4 +156,5 @@ class TestSeveralProcesses:
             async with asyncio.timeout(20):
                 while await results.leases.lapsed() != [own]:  # noqa: ASYNC110 - the store does not call when one lapses
                     await asyncio.sleep(0.05)
+            assert await results.leases.condemn([own]) == [own]
             assert await results.leases.renew([own], 60) == [own]

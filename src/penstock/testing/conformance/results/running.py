@@ -381,11 +381,12 @@ class TestProgress:
 class TestFence:
     """A lease that is not alive writes nothing."""
 
-    async def test_a_lapsed_lease_writes_nothing(self, harness: Harness) -> None:
+    async def test_a_condemned_lease_writes_nothing(self, harness: Harness) -> None:
         async with harness.results() as results:
             (task,) = await created(results, record())
             own = await lease(results, seconds=0.2)
             await harness.elapse(0.3)
+            assert await results.leases.condemn([own]) == [own]
             with pytest.raises(LeaseLost):
                 await results.records.start([start(task)], own)
             with pytest.raises(LeaseLost):
@@ -397,6 +398,17 @@ class TestFence:
             with pytest.raises(LeaseLost):
                 await results.records.put_back({task.task_id: 0}, own)
             assert await results.records.get([task.task_id, "foreign"]) == {task.task_id: task}
+
+    async def test_a_lease_whose_renewal_is_late_writes_as_before(self, harness: Harness) -> None:
+        """Nobody has its claims until it is condemned."""
+        async with harness.results() as results:
+            (task,) = await created(results, record())
+            own = await lease(results, seconds=0.2)
+            await harness.elapse(0.3)
+            assert await results.records.start([start(task)], own) == [True]
+            await results.records.progress({task.task_id: b"0.5"}, own)
+            await results.records.put_back({task.task_id: 0}, own)
+            assert await results.records.finish([ending(task)], own) == [True]
 
     async def test_a_closed_lease_writes_nothing(self, harness: Harness) -> None:
         async with harness.results() as results:
@@ -422,6 +434,7 @@ class TestFence:
             dead, alive = await lease(results, seconds=0.2), await lease(results)
             await results.records.start([start(task)], dead)
             await harness.elapse(0.3)
+            await results.leases.condemn([dead])
             await results.records.start([start(task, deliveries=2, worker="w2@host")], alive)
             with pytest.raises(LeaseLost):
                 await results.records.finish([ending(task, FAILURE)], dead)
