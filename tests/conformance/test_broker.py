@@ -1,20 +1,17 @@
-"""The broker contract, bound to SQLite and memory."""
+"""Every broker passes every suite of the contract whole."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
-from penstock.brokers.memory import open_broker as open_memory
-from penstock.brokers.sqlite import open_broker as open_sqlite
 from penstock.core.broker import Broker
-from penstock.core.ids import new_id
 from penstock.core.step import Step
 from penstock.testing.conformance.broker import DURABLE, SUITES
+from tests.places import BROKERS, Place, durable, place
 
 globals().update(SUITES)
 globals().update(DURABLE)
@@ -29,15 +26,15 @@ class Harness:
 
     quiet = 0.05
 
-    def __init__(self, url: str, opener: Callable[..., Broker]) -> None:
-        self.url = url
-        self.opener = f"{opener.__module__}:{opener.__name__}"
-        self._open = opener
+    def __init__(self, where: Place) -> None:
+        self.url = where.url
+        self.opener = f"{where.module('brokers').__name__}:open_broker"
+        self._open = where.module("brokers").open_broker
         self._ahead = 0.0
 
     @asynccontextmanager
     async def broker(self) -> AsyncIterator[Broker]:
-        broker = self._open(self.url, clock=self.now)
+        broker: Broker = self._open(self.url, clock=self.now)
         await broker.open()
         try:
             yield broker
@@ -54,20 +51,11 @@ class Harness:
         return Step(broker.driver, fail)
 
 
-def sqlite(folder: Path) -> Harness:
-    return Harness(f"sqlite:///{folder}/broker.db", open_sqlite)
+@pytest.fixture(params=BROKERS)
+def harness(request: pytest.FixtureRequest) -> Harness:
+    return Harness(place(request.param, request))
 
 
-def memory(_folder: Path) -> Harness:
-    return Harness(f"memory://{new_id()}", open_memory)
-
-
-@pytest.fixture(params=[sqlite, memory], ids=["sqlite", "memory"])
-def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
-    make: Callable[[Path], Harness] = request.param
-    return make(tmp_path)
-
-
-@pytest.fixture
-def durable(tmp_path: Path) -> Harness:
-    return sqlite(tmp_path)
+@pytest.fixture(params=durable(BROKERS), name="durable")
+def durable_harness(request: pytest.FixtureRequest) -> Harness:
+    return Harness(place(request.param, request))
