@@ -25,6 +25,7 @@ PenstockError
     ├── SoftTimeLimitExceeded raised inside the task at its soft limit
     ├── MaxRetriesExceededError
     ├── NotRegistered         no worker knows the task
+    ├── ProgramError          a program ended with an exit code that is not 0, by a signal, or could not be started
     └── RemoteError           stand-in for an exception class that is not importable here
 
 Control flow, raised inside a task: Retry, Ignore, Reject.
@@ -200,6 +201,12 @@ class MaxRetriesExceededError(TaskError):
 
 class NotRegistered(TaskError):
     """The worker that took the message does not know the task."""
+
+
+class ProgramError(TaskError):
+    """A program did not do its work: the message tells its exit code or signal and the end of its STDERR."""
+
+    wire_module = "penstock.core.errors"
 
 
 class RemoteError(TaskError):
