@@ -15,14 +15,13 @@ from starlette.types import Receive, Scope, Send
 from penstock.api import show
 from penstock.api.answer import SAFETY, Answer, Nothing
 from penstock.api.call import Call
-from penstock.api.feed import Feed, Line, Listener, frame
+from penstock.api.feed import Line, Listener, frame
 from penstock.core.errors import NotFound, StorageError, Unavailable
 from penstock.core.record import Change, Record
 from penstock.core.states import ENDED
 
 HEARTBEAT = 15.0  # seconds; keeps proxies from closing a silent stream
 ALIVE = b": alive\n\n"
-REPLAYED = 100_000  # lines that are searched for what one task's stream missed
 
 Frames = AsyncGenerator[bytes, None]
 
@@ -93,16 +92,16 @@ async def of_all(call: Call) -> Answer:
 
 async def of_task(call: Call) -> Answer:
     """GET /tasks/{task}/events."""
-    task_id, after = call["task"], call["Last-Event-ID"]
+    feed, task_id, after = call.site.feed, call["task"], call["Last-Event-ID"]
     record = await _record(call, task_id)
-    if after is not None and record.state in ENDED and not await _missed(call.site.feed, task_id, after):
+    if after is not None and record.state in ENDED and not await feed.missed(task_id, after):
         return Nothing(204)
 
     async def frames(cut: asyncio.Future[None]) -> Frames:
-        async with call.site.feed.listen([task_id]) as listener:
+        async with feed.listen([task_id]) as listener:
             _tie(listener, cut)
             record = await _record(call, task_id)
-            missed = [] if after is None else await _missed(call.site.feed, task_id, after, listener.after)
+            missed = [] if after is None else await feed.missed(task_id, after, listener.after)
             if missed:
                 yield _joined(missed)
             elif after is None:
@@ -124,18 +123,6 @@ async def _record(call: Call, task_id: str) -> Record:
     if task_id not in found:
         raise NotFound(f"there is no task {task_id!r}")
     return found[task_id]
-
-
-async def _missed(feed: Feed, task_id: str, after: int, upto: int | None = None) -> list[Line]:
-    """The task's lines after a sequence number; none if the feed has moved on too far to be searched."""
-    found, seen = [], 0
-    async for line in feed.since(after, upto):
-        seen += 1
-        if line.change.task_id == task_id:
-            found.append(line)
-        if seen > REPLAYED:
-            break
-    return found
 
 
 def _snapshot(record: Record, seq: int) -> bytes:

@@ -1,7 +1,8 @@
 """One reader of the feed of changes for a whole process, and any number of listeners to it.
 
-However many streams and waits there are, each change is read once and encoded once. A listener has room for a bounded
-number of lines; one that does not take them in time is cut, and may come back and resume where it was.
+However many streams and waits there are, each change is read once and encoded once; while nobody listens to all tasks,
+only what is said of the tasks that somebody listens to is read at all. A listener has room for a bounded number of
+lines; one that does not take them in time is cut, and may come back and resume where it was.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from penstock.api import show
 from penstock.api.answer import encode
 from penstock.core.errors import StorageError, Unavailable
-from penstock.core.record import Change
+from penstock.core.record import Change, Excerpt
 from penstock.core.results import Records, Watch
 
 log = logging.getLogger("penstock.api")
 
 ROOM = 1000  # lines that a listener may fall behind
 CHUNK = 1000  # lines a read
+SEARCHED = 10_000  # lines a read that looks for those of one task
+REPLAYED = 100_000  # lines that are searched for what one task's stream missed
 PAUSE = 1.0  # seconds until the feed is tried again after an outage
 GATHER = 0.02  # seconds that lines are gathered at most
 IDLE = 5.0  # seconds after which the feed is looked at even if nothing woke us
@@ -92,7 +96,7 @@ class Listener:
 
 
 class Feed:
-    """Reads the feed while anybody listens."""
+    """Reads the feed while anybody listens: all of it, or only what is said of the tasks that are listened to."""
 
     def __init__(self, records: Records) -> None:
         self.records = records
@@ -103,6 +107,8 @@ class Feed:
         self._starting = asyncio.Lock()
         self._by_task: dict[str, set[Listener]] = {}
         self._to_all: set[Listener] = set()
+        self._more = False  # somebody listens to what nobody listened to before
+        self._left = 0.0  # when the last listener went away, by the loop's clock
 
     async def start(self) -> None:
         """Read, from now on, unless it is read already. Raises Unavailable if it cannot be."""
@@ -113,6 +119,7 @@ class Feed:
                 self._watch = self.records.watch()
             newest = await self.records.changes(None)
             self.position = newest[-1].seq if newest else 0
+            self._left = asyncio.get_running_loop().time()
             self._reader = asyncio.create_task(self._read(self._watch), name="feed")
 
     @asynccontextmanager
@@ -127,6 +134,7 @@ class Feed:
         listener = Listener(wants, self.position)
         groups = [self._by_task.setdefault(task_id, set()) for task_id in task_ids] or [self._to_all]
         for group in groups:
+            self._more = self._more or not group
             group.add(listener)
         if self.closed:
             listener.close()
@@ -138,6 +146,7 @@ class Feed:
             for task_id in task_ids:
                 if not self._by_task.get(task_id, True):
                     del self._by_task[task_id]
+            self._left = asyncio.get_running_loop().time()
 
     async def since(self, after: int, upto: int | None = None) -> AsyncIterator[Line]:
         """The lines after a sequence number: those that are there when asked, or those up to another number."""
@@ -150,6 +159,18 @@ class Feed:
                 after = change.seq
                 yield Line(change)
             full = len(changes) == CHUNK
+
+    async def missed(self, task_id: str, after: int, upto: int | None = None) -> list[Line]:
+        """A task's lines after a sequence number, as `since`; what is REPLAYED lines away is not found."""
+        found: list[Line] = []
+        left = REPLAYED
+        while left > 0 and (upto is None or after < upto):
+            part = await self.records.excerpt([task_id], after, min(SEARCHED, left))
+            found += [Line(change) for change in part.changes if upto is None or change.seq <= upto]
+            if not part.lines:
+                break
+            after, left = part.upto, left - part.lines
+        return found
 
     def close(self) -> None:
         """Let every listener finish; those that come later get nothing."""
@@ -173,25 +194,43 @@ class Feed:
 
     async def _read(self, watch: Watch) -> None:
         """Hand lines out until nobody has listened for a while."""
-        while True:
+        while not self._deserted():
             try:
-                changes = await self.records.changes(self.position, CHUNK)
+                part = await self._next()
             except (Unavailable, StorageError) as outage:
                 log.warning("the feed of changes cannot be read: %s", outage)
                 await asyncio.sleep(PAUSE)
                 continue
-            for change in changes:
+            for change in part.changes:
                 self._hand_out(Line(change))
-            if len(changes) == CHUNK:
+            self.position = part.upto
+            if part.lines == CHUNK:
                 continue
             # the busier it is, the more lines are gathered for the next read; else a line is handed on at once
-            await asyncio.sleep(min(GATHER, 0.001 * max(0, len(changes) - 2)))
-            if not await watch.wait(IDLE) and not (self._to_all or self._by_task):
-                return
+            await asyncio.sleep(min(GATHER, 0.001 * max(0, part.lines - 2)))
+            await watch.wait(IDLE)
+
+    async def _next(self) -> Excerpt:
+        """What the listeners may want of the next lines."""
+        self._more = False
+        part = await self._excerpt(CHUNK)
+        if part.lines and self._more:
+            # somebody came while it was read, and had the right to all that is in it: the same lines once more
+            again = await self._excerpt(part.lines)
+            part = replace(part, changes=[change for change in again.changes if change.seq <= part.upto])
+        return part
+
+    async def _excerpt(self, limit: int) -> Excerpt:
+        if not self._to_all:
+            return await self.records.excerpt(frozenset(self._by_task), self.position, limit)
+        changes = await self.records.changes(self.position, limit)
+        return Excerpt(changes, changes[-1].seq if changes else self.position, len(changes))
+
+    def _deserted(self) -> bool:
+        return not (self._to_all or self._by_task) and asyncio.get_running_loop().time() - self._left > IDLE
 
     def _hand_out(self, line: Line) -> None:
         change = line.change
-        self.position = change.seq
         for group in (self._by_task.get(change.task_id, ()), self._to_all):
             for listener in group:
                 if listener.wants(change):

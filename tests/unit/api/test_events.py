@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from penstock.api import events, feed
 from penstock.api.feed import Feed, frame
 from penstock.core.errors import Unavailable
-from penstock.core.record import Change
+from penstock.core.record import Change, Excerpt
 from penstock.core.results import Watch
 from tests.unit.api.shop import LEASE, Shop
 
@@ -274,13 +274,23 @@ class FakeRecords:
         self.lines: list[Change] = []
         self.away = False
         self.reads = 0
+        self.built = 0  #: lines handed to the reader
         self.woken = asyncio.Event()
+        self.gate = asyncio.Event()  #: answers wait for it, though what they say is settled before
+        self.gate.set()
 
     async def changes(self, after: int | None, limit: int = 1000) -> list[Change]:
         self.reads += 1
         if self.away:
             raise Unavailable("away")
         return self.lines[-1:] if after is None else [line for line in self.lines if line.seq > after][:limit]
+
+    async def excerpt(self, task_ids: Collection[str], after: int, limit: int = 1000) -> Excerpt:
+        lines = await self.changes(after, limit)
+        mine = [line for line in lines if line.task_id in task_ids]
+        await self.gate.wait()
+        self.built += len(mine)
+        return Excerpt(mine, lines[-1].seq if lines else after, len(lines))
 
     def watch(self, task_ids: Sequence[str] | None = None) -> Watch:
         assert task_ids is None
@@ -313,6 +323,54 @@ class TestFeed:
             lines = [(await each.take(5))[0] for each in (one, two, three)]
             assert lines[0] is lines[1] is lines[2]
             assert lines[0].frame is lines[1].frame
+        await reader.stop()
+
+    async def test_of_tasks_that_nobody_listens_to_nothing_is_read(self) -> None:
+        records = FakeRecords()
+        reader = Feed(records)  # type: ignore[arg-type]
+        async with reader.listen(["a"]) as listener:
+            for _ in range(100):
+                records.say("other")
+            records.say("a")
+            (line,) = await listener.take(5)
+        assert (line.change.task_id, records.built) == ("a", 1)
+        await reader.stop()
+
+    @pytest.mark.parametrize("task_ids", [["b"], []])
+    async def test_whoever_comes_during_a_read_hears_what_it_brings(self, task_ids: list[str]) -> None:
+        records = FakeRecords()
+        reader = Feed(records)  # type: ignore[arg-type]
+        async with reader.listen(["a"]) as first:
+            records.gate.clear()
+            records.say("a")
+            before = records.reads
+            records.say("b")  # in the snapshot of the read that begins now, for a listener who comes before its answer
+            while records.reads == before:  # noqa: ASYNC110  (nothing tells of a read)
+                await asyncio.sleep(0)
+            async with reader.listen(task_ids) as late:
+                records.gate.set()
+                assert "b" in [line.change.task_id for line in await late.take(5)]
+                assert [line.change.task_id for line in await first.take(5)] == ["a"]
+                records.say("b")
+                assert [line.change.seq for line in await late.take(5)] == [3]
+        await reader.stop()
+
+    async def test_the_reading_ends_some_time_after_the_last_listener_has_left(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(feed, "IDLE", 0.0)
+        records = FakeRecords()
+        reader = Feed(records)  # type: ignore[arg-type]
+        async with reader.listen(["a"]):
+            pass
+        assert reader._reader is not None
+        async with asyncio.timeout(5):
+            while not reader._reader.done():
+                records.say("a")  # that there is something to read does not keep it going
+                await asyncio.sleep(0)
+        async with reader.listen(["a"]) as listener:
+            records.say("a")
+            assert [line.change.seq for line in await listener.take(5)] == [len(records.lines)]
         await reader.stop()
 
     async def test_an_outage_is_waited_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
