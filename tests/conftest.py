@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -18,6 +19,11 @@ from tests import servers
 # The same code gets the same verdict, on a slow machine too; to search further: --hypothesis-seed=random.
 hypothesis.settings.register_profile("penstock", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("penstock")
+
+
+# Started in the background of a script, Ctrl-C is ignored here, and by every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.processes import PENSTOCK, clean_environment
 
-WITHIN = 30.0  # seconds that any command may take
+WITHIN = 90.0  # seconds that any command may take
 
 APP = """
 import time

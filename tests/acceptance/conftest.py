@@ -25,6 +25,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     (folder / "app.py").write_text(APP)
     shop = CommandLine(folder)
     with launched("worker", "app.py", cwd=folder):
-        outcome = shop("submit", "--app", "app.py", "add", "[1, 1]", "--wait", "--timeout", "20")
+        outcome = shop("submit", "--app", "app.py", "add", "[1, 1]", "--wait", "--timeout", "60")
         assert outcome.code == 0, outcome
         yield shop

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -43,7 +44,7 @@ class Field:
     def worker(self, *options: str, processes: int = 1, ready: bool = True) -> Iterator[Worker]:
         command = ("worker", "worker_app.py", "--processes", str(processes), *options)
         with launched(*command, cwd=self.folder, env=self.env) as process:
-            worker = Worker(process)
+            worker = Worker(self, process)
             if ready:
                 process.prints("ready:")
             yield worker
@@ -91,7 +92,7 @@ class Field:
     def record(self, task_id: str) -> Record:
         return self.records([task_id])[task_id]
 
-    def ended(self, *task_ids: str, within: float = 15.0) -> list[Record]:
+    def ended(self, *task_ids: str, within: float = 60.0) -> list[Record]:
         """Their records, once all have ended."""
 
         def probe() -> list[Record] | None:
@@ -101,7 +102,7 @@ class Field:
 
         return eventually(probe, within=within, what=f"{len(task_ids)} tasks to end") or []
 
-    def seen(self, task_id: str, what: Callable[[Record], object], within: float = 15.0) -> Record:
+    def seen(self, task_id: str, what: Callable[[Record], object], within: float = 60.0) -> Record:
         """Its record, once `what` is true of it."""
 
         def probe() -> Record | None:
@@ -128,7 +129,7 @@ class Field:
         """The processes that it ran in, in this order."""
         return [int(pid) for each, what, pid in self._lines() if each == task_id and what == event]
 
-    def begun(self, task_id: str, times: int = 1, within: float = 15.0) -> int:
+    def begun(self, task_id: str, times: int = 1, within: float = 60.0) -> int:
         """Wait for a run's beginning; the pid of the process that runs it."""
         eventually(lambda: len(self.pids(task_id)) >= times, within=within, what=f"run {times} of {task_id}")
         return self.pids(task_id)[times - 1]
@@ -159,10 +160,16 @@ def seconds_of(record: Record) -> float:
     return record.finished_at - record.started_at
 
 
+def _born(pid: int) -> tuple[int, int]:
+    """When a process began, in clock ticks since the boot; numbers alone begin anew at the largest."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]), pid
+
+
 class Worker:
     """A worker's processes."""
 
-    def __init__(self, process: Launched) -> None:
+    def __init__(self, field: Field, process: Launched) -> None:
+        self.field = field
         self.process = process
 
     @property
@@ -171,12 +178,21 @@ class Worker:
 
     @property
     def keeper(self) -> int:
-        """The first that was forked."""
-        return min(children(self.pid))
+        """The first that was forked; none before it was asked for may have died."""
+        return min(children(self.pid), key=_born)
 
     @property
     def children(self) -> list[int]:
-        return sorted(pid for pid in children(self.pid) if pid != self.keeper)
+        keeper = self.keeper
+        return sorted(pid for pid in children(self.pid) if pid != keeper)
+
+    def freeze(self) -> list[int]:
+        """Stop all its processes, none of them in the middle of a write: that would stop everybody."""
+        pids = [self.pid, self.keeper, *self.children]
+        with self.field.standstill():
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+        return pids
 
     def signal(self, number: int, pid: int | None = None) -> None:
         os.kill(pid or self.pid, number)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
@@ -13,29 +12,31 @@ from penstock.core.states import FAILURE, SUCCESS
 from tests.integration.field import Field, error_of
 from tests.processes import alive, eventually
 
+LONG = {"lease": 300.0, "lease_renewal": 60.0}  # what runs again sooner was not waited for until its lease ran out
 
-def test_a_killed_childs_task_runs_again_within_a_second(field: Field) -> None:
+
+def test_a_killed_childs_task_runs_again_at_once(field_with: Callable[..., Field]) -> None:
+    field = field_with(**LONG)
     with field.worker() as worker:
         task_id = field.send("crash_once", str(field.folder / "marker"))
         killed = field.begun(task_id)
-        dead_at = eventually(lambda: not alive(killed) and time.monotonic())
-        again = field.begun(task_id, times=2, within=5.0)
-        assert time.monotonic() - dead_at < 1.0
+        again = field.begun(task_id, times=2)
         [record] = field.ended(task_id)
         assert worker.children == [again]
     assert (record.state, record.result, record.deliveries) == (SUCCESS, b'"survived"', 2)
     assert again != killed
 
 
-def test_sigkill_from_outside_of_the_child_that_holds_a_running_task(field: Field) -> None:
+def test_sigkill_from_outside_of_the_child_that_holds_a_running_task(field_with: Callable[..., Field]) -> None:
+    field = field_with(**LONG)
+    flag = field.folder / "flag"
     with field.worker(processes=2) as worker:
-        task_id = field.send("rest", 1.0)
+        task_id = field.send("stay", str(flag))
         holder = field.begun(task_id)
         assert holder in worker.children
         os.kill(holder, signal.SIGKILL)
-        killed_at = time.monotonic()
-        field.begun(task_id, times=2, within=5.0)
-        assert time.monotonic() - killed_at < 1.0
+        field.begun(task_id, times=2)
+        flag.touch()
         [record] = field.ended(task_id)
     assert record.state == SUCCESS
     assert record.deliveries == 2
@@ -43,11 +44,13 @@ def test_sigkill_from_outside_of_the_child_that_holds_a_running_task(field: Fiel
 
 
 def test_a_lost_run_that_was_seen_to_run_is_kept_among_the_attempts(field: Field) -> None:
+    flag = field.folder / "flag"
     with field.worker():
-        task_id = field.send("rest", 2.0)
+        task_id = field.send("stay", str(flag))
         holder = field.begun(task_id)
         eventually(lambda: field.record(task_id).state == "STARTED")
         os.kill(holder, signal.SIGKILL)
+        flag.touch()
         [record] = field.ended(task_id)
     assert [(attempt.state, attempt.pid) for attempt in record.attempts] == [("LOST", holder)]
 
@@ -61,7 +64,7 @@ def test_a_crash_loop_ends_after_max_deliveries_and_spares_its_neighbours(
     [guilty] = field.send_many("crash", 1)
     after = field.send_many("add", 20, 1, 1)
     with field.worker("--threads", threads):
-        [record] = field.ended(guilty, within=30.0)
+        [record] = field.ended(guilty)
         neighbours = field.ended(*before, *after)
     assert record.state == FAILURE
     assert error_of(record) == "WorkerLostError"
@@ -95,15 +98,19 @@ def test_the_death_of_the_keeper_goes_unnoticed(field_with: Callable[..., Field]
 
 
 def test_when_the_supervisor_dies_its_children_finish_and_go(field: Field) -> None:
+    flag = field.folder / "flag"
     with field.worker("--threads", "1") as worker:
-        running = field.send("rest", 1.5)
+        running = field.send("stay", str(flag))
         [child], keeper = worker.children, worker.keeper
         assert field.begun(running) == child
         waiting = field.send("add", 1, 2)
         os.kill(worker.pid, signal.SIGKILL)
+        worker.process.prints("the supervisor is gone", running=False)
+        eventually(lambda: field.ask(lambda backends: backends.broker.depth())[0].claimed == 1, what="the rest is back")
+        flag.touch()
         assert field.ended(running)[0].state == SUCCESS
         eventually(lambda: not alive(child) and not alive(keeper))
-        assert field.workers() == []
+        eventually(lambda: field.workers() == [], what="its entry is gone")
     assert field.events(waiting) == []
     with field.worker():
         [record] = field.ended(waiting)
@@ -112,16 +119,16 @@ def test_when_the_supervisor_dies_its_children_finish_and_go(field: Field) -> No
 
 def test_when_a_whole_worker_dies_another_takes_over(field_with: Callable[..., Field]) -> None:
     field = field_with(lease=2.0, lease_renewal=0.5)
+    flag = field.folder / "flag"
     with field.worker() as first:
-        task_ids = [field.send("rest", 1.0) for _ in range(3)]
+        task_ids = [field.send("stay", str(flag)) for _ in range(3)]
         for task_id in task_ids:
             assert field.begun(task_id) in first.children
         with field.worker() as second:
             first.process.kill_tree()
-            killed_at = time.monotonic()
             for task_id in task_ids:
                 assert field.begun(task_id, times=2) in second.children
-            assert time.monotonic() - killed_at < 2.0 + 2.0 + 4.0  # the lease, the sweep, a trial second each
+            flag.touch()
             assert {record.state for record in field.ended(*task_ids)} == {SUCCESS}
     assert field.depth() == 0
 
@@ -130,14 +137,14 @@ def test_a_worker_that_was_frozen_past_its_lease_rejoins_and_its_late_endings_ar
     field_with: Callable[..., Field],
 ) -> None:
     field = field_with(lease=1.0, lease_renewal=0.3)
+    flag = field.folder / "flag"
     with field.worker("--threads", "2") as first, field.worker("--threads", "2") as second:
-        task_id = field.send("rest", 1.0)
+        task_id = field.send("stay", str(flag))
         holder = field.begun(task_id)
         frozen = first if holder in first.children else second
-        pids = [frozen.pid, frozen.keeper, *frozen.children]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        pids = frozen.freeze()
         other = field.begun(task_id, times=2)
+        flag.touch()
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
         [record] = field.ended(task_id)
@@ -167,10 +174,13 @@ def test_a_task_that_holds_the_gil_past_its_lease_is_not_redelivered(
 def test_a_store_that_stands_still_past_every_lease_costs_nobody_a_task(field_with: Callable[..., Field]) -> None:
     field = field_with(lease=1.0, lease_renewal=0.3)
     with field.worker() as one, field.worker() as other:
-        task_id = field.send("rest", 4.0)
+        flag = field.folder / "flag"
+        task_id = field.send("stay", str(flag))
         field.begun(task_id)
         with field.standstill():
             eventually(lambda: field.ask(lambda backends: backends.results.leases.lapsed(-2.0)))
+        eventually(lambda: not field.ask(lambda backends: backends.results.leases.lapsed()), what="all are renewed")
+        flag.touch()
         [record] = field.ended(task_id)
         printed = one.process.printed() + other.process.printed()
     assert record.state == SUCCESS
@@ -207,7 +217,7 @@ def test_one_fault_after_the_other_loses_nothing_and_repeats_only_what_was_in_fl
                 else:
                     worker.process.kill_tree()
                     worker.process.restart()
-        records = field.ended(*sent, within=30.0)
+        records = field.ended(*sent)
     assert {record.state for record in records} == {SUCCESS}
     runs = field.runs()
     assert set(sent) <= set(runs)

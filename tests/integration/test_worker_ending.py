@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
@@ -16,19 +15,23 @@ from tests.processes import alive, eventually, tree
 
 @pytest.mark.parametrize("threads", ["1", "4"])
 def test_sigterm_lets_running_tasks_finish_and_hands_back_the_rest(field: Field, threads: str) -> None:
+    flag = field.folder / "flag"
     with field.worker("--threads", threads) as worker:
-        running = field.send("rest", 1.0)
+        running = field.send("stay", str(flag))
         field.begun(running)
         waiting = [field.send("rest", 1.0) for _ in range(8)] if threads == "1" else []
         worker.signal(signal.SIGTERM)
-        assert worker.process.process.wait(10) == 0
+        eventually(lambda: field.ask(lambda backends: backends.broker.depth())[0].claimed == 1, what="the rest is back")
+        worker.process.prints("draining: SIGTERM")
+        flag.touch()
+        assert worker.process.process.wait(30) == 0
     record = field.record(running)
     assert record.state == SUCCESS
     assert field.events(running) == ["begin", "end"]
     for task_id in waiting:
         assert field.record(task_id).state == PENDING
         assert field.record(task_id).deliveries == 0
-    assert field.workers() == []
+    eventually(lambda: field.workers() == [], what="its entry is gone")
 
 
 def test_what_is_not_finished_within_the_grace_is_handed_back_uncharged(field_with: Callable[..., Field]) -> None:
@@ -40,9 +43,7 @@ def test_what_is_not_finished_within_the_grace_is_handed_back_uncharged(field_wi
             field.begun(task_id)
         eventually(lambda: all(field.record(task_id).state == "STARTED" for task_id in task_ids))
         worker.signal(signal.SIGTERM)
-        began = time.monotonic()
-        assert worker.process.process.wait(10) == 0
-        assert time.monotonic() - began < 4.0
+        assert worker.process.process.wait(30) == 0  # half of what the tasks would need
     for task_id in task_ids:
         record = field.record(task_id)
         assert (record.state, record.deliveries, record.attempts) == (PENDING, 0, [])
@@ -52,14 +53,15 @@ def test_what_is_not_finished_within_the_grace_is_handed_back_uncharged(field_wi
             field.begun(task_id, times=2)
 
 
-def test_a_second_signal_hands_back_at_once(field: Field) -> None:
+def test_a_second_signal_hands_back_at_once(field_with: Callable[..., Field]) -> None:
+    field = field_with(grace=300.0)
     with field.worker() as worker:
-        task_id = field.send("rest", 60)
+        task_id = field.send("rest", 300)
         field.begun(task_id)
         worker.signal(signal.SIGINT)
         worker.process.prints("draining")
         worker.signal(signal.SIGINT)
-        assert worker.process.process.wait(5) == 0
+        assert worker.process.process.wait(60) == 0
     assert field.record(task_id).deliveries == 0
     assert field.ask(lambda backends: backends.broker.depth())[0].ready == 1
 
@@ -70,7 +72,7 @@ def test_a_signal_to_the_whole_group_is_the_supervisors_to_understand(field: Fie
         field.begun(task_id)
         os.killpg(worker.pid, signal.SIGINT)  # as a terminal does
         os.killpg(worker.pid, 0)
-        assert worker.process.process.wait(10) == 0
+        assert worker.process.process.wait(30) == 0
     assert field.record(task_id).state == SUCCESS
 
 
@@ -132,7 +134,7 @@ def test_sighup_with_an_app_that_is_broken_now_changes_nothing(field: Field) -> 
 
 def test_sigusr1_writes_the_stacks(field: Field) -> None:
     with field.worker() as worker:
-        field.begun(field.send("rest", 5))
+        field.begun(field.send("rest", 60))
         worker.signal(signal.SIGUSR1)
         worker.process.prints("worker_app.py")
 

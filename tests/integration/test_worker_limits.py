@@ -22,7 +22,7 @@ def test_a_task_may_clean_up_at_its_soft_limit(field: Field, name: str, threads:
         [record] = field.ended(field.send(name, 60, soft_time_limit=0.3))
         assert worker.children == children
     assert (record.state, record.result) == (SUCCESS, b'"cleaned up"')
-    assert 0.3 <= seconds_of(record) < 2.0
+    assert 0.3 <= seconds_of(record) < 30  # of 60
 
 
 @pytest.mark.parametrize(("name", "threads"), [("arest", "8"), ("spin", "8"), ("rest", "1")])
@@ -49,7 +49,7 @@ def test_a_hard_limit_ends_a_task_and_not_its_process(field: Field, name: str, t
         "exc_message": [0.3],
         "exc_module": "billiard.exceptions",
     }
-    assert 0.3 <= seconds_of(record) < 2.0
+    assert 0.3 <= seconds_of(record) < 30  # of 60
     assert field.depth() == 0
 
 
@@ -57,16 +57,18 @@ def test_a_hard_limit_ends_a_task_and_not_its_process(field: Field, name: str, t
 def test_a_task_that_does_not_stop_costs_its_child_but_not_its_neighbours(
     field_with: Callable[..., Field], name: str
 ) -> None:
-    field = field_with(grace=3.0)
+    field = field_with(grace=45.0)
+    flag = field.folder / "flag"
     with field.worker("--threads", "4") as worker:
         [child] = worker.children
-        neighbour = field.send("rest", 3.0)
+        neighbour = field.send("stay", str(flag))
         assert field.begun(neighbour) == child
         guilty = field.send(name, 60, time_limit=0.3)
         [record] = field.ended(guilty)
         assert error_of(record) == "TimeLimitExceeded"
         eventually(lambda: len(worker.children) == 2)
         assert field.ended(field.send("add", 1, 2))[0].pid != child  # the replacement takes tasks already
+        flag.touch()
         [finished] = field.ended(neighbour)
         assert (finished.state, finished.pid) == (SUCCESS, child)
         eventually(lambda: child not in worker.children)
@@ -77,12 +79,14 @@ def test_a_task_that_does_not_stop_costs_its_child_but_not_its_neighbours(
 
 def test_neighbours_that_need_longer_than_the_grace_are_handed_back_uncharged(field_with: Callable[..., Field]) -> None:
     field = field_with(grace=0.3)
+    flag = field.folder / "flag"
     with field.worker("--threads", "4") as worker:
         [child] = worker.children
-        neighbour = field.send("rest", 4.0)
+        neighbour = field.send("stay", str(flag))
         assert field.begun(neighbour) == child
         field.ended(field.send("rest", 60, time_limit=0.3))
         assert field.begun(neighbour, times=2) != child
+        flag.touch()
         [record] = field.ended(neighbour)
     assert (record.state, record.deliveries, record.attempts) == (SUCCESS, 0, [])
 
@@ -96,7 +100,7 @@ def test_a_task_that_stops_its_whole_process_is_killed_from_outside(field: Field
         guilty = field.send(name, 60, time_limit=0.5)
         [record] = field.ended(guilty)
         assert error_of(record) == "TimeLimitExceeded"
-        assert abs(result_of(record)["exc_message"][0] - 0.5) < 0.1
+        assert abs(result_of(record)["exc_message"][0] - 0.5) < 0.4  # it is reckoned from two clocks
         assert field.begun(neighbour, times=2) != child
         [spared] = field.ended(neighbour)
     assert spared.state == SUCCESS
@@ -109,5 +113,5 @@ def test_a_task_that_stops_its_whole_process_is_killed_from_outside(field: Field
 def test_a_limit_that_strikes_in_the_middle_of_a_submission_leaves_no_lock(field: Field, threads: str) -> None:
     with field.worker("--threads", threads):
         struck = [field.send("fertile", 5, soft_time_limit=0.01 + number * 0.0013) for number in range(60)]
-        assert {record.state for record in field.ended(*struck, within=30)} == {FAILURE}
+        assert {record.state for record in field.ended(*struck)} == {FAILURE}
         assert field.ended(field.send("add", 1, 2))[0].state == SUCCESS

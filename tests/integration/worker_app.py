@@ -51,6 +51,16 @@ def rest(seconds: float) -> int:
 
 
 @app.task
+def stay(flag: str) -> int:
+    """Runs until there is a file of that name."""
+    note("begin")
+    while not Path(flag).exists():
+        time.sleep(0.01)
+    note("end")
+    return os.getpid()
+
+
+@app.task
 async def arest(seconds: float) -> int:
     note("begin")
     await asyncio.sleep(seconds)
@@ -204,10 +214,13 @@ async def deaf(seconds: float) -> str:
 
 
 @app.task(bind=True)
-def steps(self, count: int) -> str:  # type: ignore[no-untyped-def]
+def steps(self, flag: str) -> str:  # type: ignore[no-untyped-def]
+    """Reports progress until there is a file of that name."""
     note("begin")
-    for step in range(count):
-        self.progress((step + 1) / count, f"step {step + 1}")
+    step = 0
+    while not Path(flag).exists():
+        step += 1
+        self.progress(1 - 1 / (step + 1), f"step {step}")
         time.sleep(0.02)
     return "done"
 

@@ -169,6 +169,8 @@ called(on.write(die))
 def test_the_parent_s_listener_hears_on_after_its_child_has_ended(tmp_path: Path) -> None:
     run(
         """
+from penstock.drivers.sqlite import wake
+wake.SAFETY_NET = 300.0  # it is woken, and not caught
 on = driver(folder)
 
 async def parent():
@@ -180,10 +182,8 @@ async def parent():
         asyncio.run(on.close())
         os._exit(0)
     assert ended(pid) == 0
-    start = time.monotonic()
     await add(on, wakes="mail")
     assert await sleeping
-    assert time.monotonic() - start < 0.5  # woken, and not caught by the safety net
     await watch.close()
 
 asyncio.run(parent())
