@@ -105,7 +105,8 @@ def test_a_dead_letter_is_listed_shown_and_replayed(worker: CommandLine) -> None
     assert whole["headers"]["id"] == "deadly"
     assert "WorkerLostError" in worker.ok("dead", "show", letter["id"]).out
     flag.unlink()
-    worker.ok("dead", "replay", letter["id"])
+    replayed = worker.ok("dead", "replay", letter["id"], "--json").json
+    assert replayed == {"items": [{"id": letter["id"], "queue": "default", "task_id": "deadly"}]}
     eventually(lambda: worker.ok("show", "deadly", "--json").json["status"] == "SUCCESS")
     assert dead(worker) == []
 
@@ -114,10 +115,15 @@ def test_dead_letters_are_discarded_by_filter(worker: CommandLine) -> None:
     worker.ok("publish", "-q", "default", "-", stdin="no task at all")
     (letter,) = eventually(lambda: dead(worker))
     assert worker("dead", "discard").code == 2
-    assert worker("dead", "discard", "nobody").code == 1
+    nobody = worker("dead", "discard", "nobody", "--json")
+    assert (nobody.code, nobody.json) == (1, {"items": []})
+    assert "nobody" in nobody.err
     assert letter["id"] in worker.ok("dead", "discard", "--queue", "default").out
     assert dead(worker) == []
     assert worker("dead", "show", letter["id"]).code == 1
+    worker.ok("publish", "-q", "default", "-", stdin="no task either")
+    (other,) = eventually(lambda: dead(worker))
+    assert worker.ok("dead", "discard", "--all", "--json").json == {"items": [{"id": other["id"]}]}
 
 
 def test_schedules_are_listed_with_their_next_due_time(worker: CommandLine) -> None:
@@ -139,10 +145,28 @@ def test_schedules_are_paused_resumed_and_run_by_name(worker: CommandLine) -> No
     eventually(lambda: worker.ok("show", task_id, "--json").json["status"] == "SUCCESS")
     assert worker.ok("schedules", "resume", "hourly").out == "hourly  resumed\n"
     assert not worker.ok("schedules", "--json").json["items"][0]["paused"]
+    for action, paused in (("pause", True), ("resume", False)):
+        (schedule,) = worker.ok("schedules", action, "hourly", "--json").json["items"]
+        assert (schedule["name"], schedule["paused"]) == ("hourly", paused)
+    (task,) = worker.ok("schedules", "run", "hourly", "--json").json["items"]
+    assert task["status"] == "PENDING"
+    assert worker.ok("show", task["task_id"], "--json").json["task"] == "hourly"
     for action in ("pause", "resume", "run"):
         outcome = worker("schedules", action, "nightly")
         assert outcome.code == 1
         assert "there is no schedule 'nightly'" in outcome.err
+
+
+def test_what_is_done_to_queues_is_told_as_json_with_the_names_of_the_http_api(shop: CommandLine) -> None:
+    assert shop.ok("pause", "aside", "--json").json == {"name": "aside", "paused": True}
+    assert shop.ok("resume", "aside", "--json").json == {"name": "aside", "paused": False}
+    assert shop.ok("publish", "-q", "raw", "--json", stdin="four").json == {"queue": "raw", "size": 4}
+    assert shop.ok("purge", "aside", "--yes", "--json").json == {"name": "aside", "purged": 1}
+
+
+def test_health_is_told_as_json(worker: CommandLine) -> None:
+    checks = {"broker": "ok", "results": "ok", "worker": "ok"}
+    assert worker.ok("health", "--worker", "--json").json == {"status": "ready", "checks": checks}
 
 
 def test_health_is_an_exit_code(shop: CommandLine) -> None:
@@ -194,10 +218,6 @@ def test_the_doctor_shows_no_secret(shop: CommandLine) -> None:
     assert outcome.code == 0
     assert "0123456789abcdef" not in outcome.out + outcome.err
     assert "PENSTOCK_API_KEYS" in outcome.out
-
-
-def test_health_sees_a_live_worker(worker: CommandLine) -> None:
-    worker.ok("health", "--worker")
 
 
 def test_top_shows_queues_workers_and_running_tasks(worker: CommandLine) -> None:

@@ -223,6 +223,16 @@ def test_a_waiting_task_is_cancelled_and_run_once_more(shop: CommandLine) -> Non
     assert shop("retry", task_id).code == 1
 
 
+def test_what_is_done_to_tasks_is_told_as_json_with_the_names_of_the_http_api(shop: CommandLine) -> None:
+    ids = [shop.ok("submit", "--app", "app.py", "add", "[1, 2]").out.strip() for _ in range(2)]
+    cancelled = shop("cancel", ids[0], "nobody", ids[1], "--json")
+    assert cancelled.code == 1
+    assert "nobody" in cancelled.err
+    assert [(task["task_id"], task["status"]) for task in cancelled.json["items"]] == [(i, "REVOKED") for i in ids]
+    retried = shop.ok("retry", *ids, "--json").json
+    assert retried == {"items": [{"task_id": task_id, "status": "PENDING"} for task_id in ids]}
+
+
 def test_a_running_task_is_stopped_only_on_request(served: CommandLine) -> None:
     task_id = served.ok("submit", "--app", "app.py", "climb", "[2000]").out.strip()
     eventually(lambda: served.ok("show", task_id, "--json").json["status"] == "STARTED")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import Any
 
 import click
 
 from penstock.api import show
 from penstock.cli import session
 from penstock.cli.output import Column, ago, as_json, plain, write_fields, write_json, write_table
-from penstock.cli.session import Session
+from penstock.cli.session import Act, Session
 from penstock.client import operations
 from penstock.core.errors import NotFound
 from penstock.core.record import DeadLetter
@@ -80,15 +80,21 @@ def whole(letter_id: str, as_json: bool, app_path: str | None) -> None:
 @queue_option
 @reason_option
 @all_option
+@as_json
 @session.app_option
-def replay(letter_ids: tuple[str, ...], queue: str, reason: str, everything: bool, app_path: str | None) -> int:
+def replay(
+    *, letter_ids: tuple[str, ...], queue: str, reason: str, everything: bool, as_json: bool, app_path: str | None
+) -> int:
     """Queue dead letters again: those named, or all that a filter matches."""
 
-    async def act(opened: Session, letter_id: str) -> str:
+    async def act(opened: Session, letter_id: str) -> tuple[str, Any]:
+        letter = await opened.backends.results.dead.get(letter_id)
+        if letter is None:
+            raise unknown(letter_id)
         await operations.replay(opened.backends, letter_id)
-        return "queued again"
+        return "queued again", {"id": letter.id, "queue": letter.queue, "task_id": letter.task_id or None}
 
-    return deal(app_path, letter_ids, (queue, reason, everything), act)
+    return deal(app_path, letter_ids, (queue, reason, everything), act, as_json)
 
 
 @command.command()
@@ -96,23 +102,27 @@ def replay(letter_ids: tuple[str, ...], queue: str, reason: str, everything: boo
 @queue_option
 @reason_option
 @all_option
+@as_json
 @session.app_option
-def discard(letter_ids: tuple[str, ...], queue: str, reason: str, everything: bool, app_path: str | None) -> int:
+def discard(
+    *, letter_ids: tuple[str, ...], queue: str, reason: str, everything: bool, as_json: bool, app_path: str | None
+) -> int:
     """Delete dead letters: those named, or all that a filter matches."""
 
-    async def act(opened: Session, letter_id: str) -> str:
+    async def act(opened: Session, letter_id: str) -> tuple[str, Any]:
         if not await opened.backends.results.dead.discard([letter_id]):
             raise unknown(letter_id)
-        return "discarded"
+        return "discarded", {"id": letter_id}
 
-    return deal(app_path, letter_ids, (queue, reason, everything), act)
+    return deal(app_path, letter_ids, (queue, reason, everything), act, as_json)
 
 
 def deal(
     app_path: str | None,
     letter_ids: tuple[str, ...],
     which: tuple[str, str, bool],
-    act: Callable[[Session, str], Awaitable[str]],
+    act: Act,
+    as_json: bool,
 ) -> int:
     """Do one thing to the letters that were named or match; print what came of each."""
     queue, reason, everything = which
@@ -121,7 +131,7 @@ def deal(
 
     async def work(opened: Session) -> int:
         chosen = letter_ids or [letter.id for letter in await matching(opened, queue, reason)]
-        return await session.each(opened, chosen, act)
+        return await session.each(opened, chosen, act, as_json)
 
     return session.run(app_path, work)
 

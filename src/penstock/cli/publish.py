@@ -7,6 +7,7 @@ from typing import BinaryIO
 import click
 
 from penstock.cli import session
+from penstock.cli.output import as_json, write_json
 from penstock.client import operations
 
 
@@ -14,11 +15,15 @@ from penstock.client import operations
 @click.option("-q", "--queue", required=True, metavar="QUEUE", help="Where to put it.")
 @click.option("--priority", type=click.IntRange(0, 9), default=0, show_default=True, help="Higher is sooner.")
 @click.argument("file", metavar="[FILE|-]", type=click.File("rb"), default="-")
+@as_json
 @session.app_option
-def command(queue: str, priority: int, file: BinaryIO, app_path: str | None) -> None:
+def command(*, queue: str, priority: int, file: BinaryIO, as_json: bool, app_path: str | None) -> None:
     """Put a raw message into a queue: the bytes of FILE, or of standard input."""
     body = file.read()
     session.run(
         app_path, lambda opened: operations.publish(opened.backends, queue, body, priority=priority), fresh=True
     )
-    click.echo(f"{len(body)} bytes published to {queue}", err=True)
+    if as_json:
+        write_json({"queue": queue, "size": len(body)})
+    else:
+        click.echo(f"{len(body)} bytes published to {queue}", err=True)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import click
 
 from penstock.cli import session
+from penstock.cli.output import as_json, write_json
 from penstock.client import operations
 
 
 @click.command()
 @click.argument("queue")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
 @session.app_option
-def command(queue: str, yes: bool, app_path: str | None) -> int:
+def command(queue: str, yes: bool, as_json: bool, app_path: str | None) -> int:
     """Throw away everything that waits in a queue, delayed tasks too; they end as REVOKED. Running tasks go on."""
     if not yes and not click.confirm(f"Throw away everything that waits in {queue}?", err=True):
         return 1
     purged = session.run(app_path, lambda opened: operations.purge(opened.backends, queue))
-    click.echo(f"{purged} purged from {queue}")
+    if as_json:
+        write_json({"name": queue, "purged": purged})
+    else:
+        click.echo(f"{purged} purged from {queue}")
     return 0

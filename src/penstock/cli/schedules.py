@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from penstock.api import show
@@ -11,6 +13,7 @@ from penstock.cli.output import Column, Row, ago, as_json, plain, span, write_js
 from penstock.cli.session import Session
 from penstock.client.submit import Submitter
 from penstock.core.errors import NotFound
+from penstock.core.schedule import ScheduleEntry
 
 
 def when(schedule: Row) -> str:
@@ -59,45 +62,54 @@ def listing(as_json: bool, app_path: str | None) -> None:
 
 @command.command()
 @names_argument
+@as_json
 @session.app_option
-def pause(names: tuple[str, ...], app_path: str | None) -> int:
+def pause(names: tuple[str, ...], as_json: bool, app_path: str | None) -> int:
     """Fire schedules no more until they are resumed; durable."""
-    return switch(names, True, app_path)
+    return switch(names, True, as_json, app_path)
 
 
 @command.command()
 @names_argument
+@as_json
 @session.app_option
-def resume(names: tuple[str, ...], app_path: str | None) -> int:
+def resume(names: tuple[str, ...], as_json: bool, app_path: str | None) -> int:
     """Fire schedules again, from now on: what was due meanwhile is not made up for."""
-    return switch(names, False, app_path)
+    return switch(names, False, as_json, app_path)
 
 
 @command.command()
 @names_argument
+@as_json
 @session.app_option
-def run(names: tuple[str, ...], app_path: str | None) -> int:
+def run(names: tuple[str, ...], as_json: bool, app_path: str | None) -> int:
     """Submit the tasks of schedules now, besides their due times; print the tasks' ids."""
 
-    async def submit(opened: Session, name: str) -> str:
-        plans = {entry.schedule.name: entry.schedule for entry in await opened.backends.results.schedules.all()}
-        if name not in plans:
-            raise unknown(name)
-        plan = plans[name]
+    async def submit(opened: Session, name: str) -> tuple[str, Any]:
+        plan = (await found(opened, name)).schedule
         submission = await prepared(opened, Order(plan.task, list(plan.args), dict(plan.kwargs), dict(plan.options)))
         await Submitter(opened.backends).submit([submission])
-        return submission.record.task_id
+        task_id = submission.record.task_id
+        return task_id, {"task_id": task_id, "status": submission.record.state}
 
-    return session.run(app_path, lambda opened: session.each(opened, names, submit))
+    return session.run(app_path, lambda opened: session.each(opened, names, submit, as_json))
 
 
-def switch(names: tuple[str, ...], paused: bool, app_path: str | None) -> int:
-    async def one(opened: Session, name: str) -> str:
+def switch(names: tuple[str, ...], paused: bool, as_json: bool, app_path: str | None) -> int:
+    async def one(opened: Session, name: str) -> tuple[str, Any]:
         if not await opened.backends.results.schedules.pause(name, paused):
             raise unknown(name)
-        return "paused" if paused else "resumed"
+        return "paused" if paused else "resumed", show.schedule(await found(opened, name))
 
-    return session.run(app_path, lambda opened: session.each(opened, names, one))
+    return session.run(app_path, lambda opened: session.each(opened, names, one, as_json))
+
+
+async def found(opened: Session, name: str) -> ScheduleEntry:
+    """Raises NotFound."""
+    for entry in await opened.backends.results.schedules.all():
+        if entry.schedule.name == name:
+            return entry
+    raise unknown(name)
 
 
 def unknown(name: str) -> NotFound:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from penstock.api.site import KnownTasks
+from penstock.cli.output import write_json
 from penstock.client.app import Penstock
 from penstock.client.backends import Backends
 from penstock.client.loader import load_app
@@ -17,6 +18,8 @@ from penstock.core.errors import Conflict, NotFound
 from penstock.core.url import file
 
 T = TypeVar("T")
+#: Does something to what a name stands for; returns a line for people, and what the HTTP API answers.
+Act = Callable[["Session", str], Awaitable[tuple[str, Any]]]
 
 app_option = click.option(
     "--app",
@@ -64,13 +67,24 @@ async def _run(app: Penstock, work: Callable[[Session], Awaitable[T]]) -> T:
         return await work(Session(app, backends))
 
 
-async def each(opened: Session, task_ids: Sequence[str], act: Callable[[Session, str], Awaitable[str]]) -> int:
-    """Do one thing to each task and print what came of it; exit code 1 if it could not be done to one of them."""
-    failed = 0
-    for task_id in task_ids:
-        try:
-            click.echo(f"{task_id}  {await act(opened, task_id)}")
-        except (Conflict, NotFound) as error:
-            click.echo(f"error: {error}", err=True)
-            failed = 1
+async def each(opened: Session, names: Sequence[str], act: Act, as_json: bool) -> int:
+    """Do one thing to each task, letter or schedule and print what came of it, as JSON in one piece.
+
+    What it could not be done to is told on standard error; the exit code is 1 then.
+    """
+    done, failed = [], 0
+    try:
+        for name in names:
+            try:
+                line, answer = await act(opened, name)
+            except (Conflict, NotFound) as error:
+                click.echo(f"error: {error}", err=True)
+                failed = 1
+                continue
+            done.append(answer)
+            if not as_json:
+                click.echo(f"{name}  {line}")
+    finally:
+        if as_json:
+            write_json({"items": done})  # also when a later one broke off: these are done
     return failed
