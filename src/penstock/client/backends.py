@@ -32,9 +32,12 @@ class _Kind:
 _KINDS: Final = {
     "sqlite": _Kind("sqlite", blocks=True),
     "memory": _Kind("memory", blocks=True),
+    "redis": _Kind("redis", blocks=False, records=False),
+    "rediss": _Kind("redis", blocks=False, records=False),
+    "redis+socket": _Kind("redis", blocks=False, records=False),
 }
 #: Those of DESIGN §1 that are still to come, so that the error can say so.
-_LATER: Final = frozenset({"redis", "rediss", "amqp", "amqps", "pyamqp", "postgresql", "postgres"})
+_LATER: Final = frozenset({"amqp", "amqps", "pyamqp", "postgresql", "postgres"})
 
 
 class Backends:
@@ -77,9 +80,9 @@ def connect(settings: Settings, *, blocking: bool = False, clock: Clock = time.t
     """The unopened back ends of `settings`. Raises ConfigurationError for URLs that no back end serves."""
     broker, results = settings.broker_url, settings.result_backend
     faults = [fault for url in dict.fromkeys((broker, results)) if url and (fault := _fault(url))]
-    if not results:
+    if not results or (scheme(results) in _KINDS and not _KINDS[scheme(results)].records):
         faults.append(
-            f"{redact(broker)} cannot hold results; set PENSTOCK_RESULT_BACKEND to a place that can, "
+            f"{redact(results or broker)} cannot hold results; set PENSTOCK_RESULT_BACKEND to a place that can, "
             "e.g. sqlite:///penstock.db"
         )
     if faults:

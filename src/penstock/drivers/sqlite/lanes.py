@@ -57,7 +57,10 @@ class ThreadLane(Lane):
 
     async def close(self) -> None:
         self._waiting.put(None)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        except RuntimeError:  # the interpreter ends, and takes no more work for other threads
+            self._thread.join()
 
     def _work(self) -> None:
         while jobs := self._gather():

@@ -1,0 +1,309 @@
+-- Messages in kombu's layout: the queue itself and its raised levels are lists (LPUSH, served from the right end), what is
+-- claimed stands in `unacked` and `unacked_index`. Beside them, names of our own: lanes for our raised levels, an index of
+-- what waits by task, tombstones for what was withdrawn, what is delayed, and how much each lease holds.
+
+-- 9 6 3: our lanes; 0: the queue itself; a b c: kombu's lists, which Celery's producers use. The order of serving.
+local LEVELS = {"9", "6", "3", "0", "a", "b", "c"}
+local STEP = {a = "3", b = "6", c = "9"}
+local HEAD = '{"properties":{"delivery_tag":"'
+local UNACKED, INDEX = K .. "unacked", K .. "unacked_index"
+local CHUNK = 1000
+
+local function list_of(level, queue)
+  if level == "0" then return K .. queue end
+  if STEP[level] then return K .. queue .. "\6\22" .. STEP[level] end
+  return P .. "lane:" .. level .. ":" .. queue
+end
+
+-- the tag of a message, and whether it is of ours
+local function tag_of(message)
+  if message:sub(1, #HEAD) == HEAD then
+    return message:sub(#HEAD + 1, message:find('"', #HEAD + 1, true) - 1), true
+  end
+  local from, to = message:find('"delivery_tag": "', 1, true)
+  if from then
+    local stop = message:find('"', to + 1, true)
+    if stop and stop - to < 200 then return message:sub(to + 1, stop - 1), false end
+  end
+  return "?" .. redis.sha1hex(message), false
+end
+
+local function each(command, key, values, group)
+  local most = CHUNK * (group or 1)
+  for from = 1, #values, most do
+    call(command, key, unpack(values, from, math.min(from + most - 1, #values)))
+  end
+end
+
+-- put messages into a list, at its end ("LPUSH") or its front ("RPUSH"); forget the index where the list was empty
+local function put(command, level, queue, messages)
+  if #messages == 0 then return end
+  local list = list_of(level, queue)
+  local waiting, gone, tags = P .. "waiting:" .. list, P .. "gone:" .. list, {}
+  if call("EXISTS", list) == 0 then call("UNLINK", waiting, gone) end
+  for _, message in ipairs(messages) do
+    local tag, ours = tag_of(message)
+    if ours then
+      tags[#tags + 1] = 0
+      tags[#tags + 1] = tag
+    end
+  end
+  each(command, list, messages)
+  each("ZADD", waiting, tags, 2)
+end
+
+-- take at most `limit` messages from a list, passing over what was withdrawn
+local function take(level, queue, limit)
+  local list = list_of(level, queue)
+  local found, tags = {}, {}
+  while #found < limit do
+    local popped = call("RPOP", list, limit - #found)
+    if not popped or #popped == 0 then break end
+    local gone = P .. "gone:" .. list
+    local graves = call("EXISTS", gone) == 1
+    local mine = {}
+    for _, message in ipairs(popped) do
+      local tag, ours = tag_of(message)
+      if not (graves and call("SREM", gone, tag) == 1) then
+        found[#found + 1] = message
+        tags[#tags + 1] = tag
+        if ours then mine[#mine + 1] = tag end
+      end
+    end
+    each("ZREM", P .. "waiting:" .. list, mine)
+  end
+  return found, tags
+end
+
+-- like take, but at most `bytes` in all, save for the first of a batch
+local function take_some(level, queue, limit, bytes, first)
+  local found, tags, size = {}, {}, 0
+  while #found < limit do
+    local count = 1
+    if #found > 0 then
+      local average = size / #found
+      count = math.max(1, math.min(limit - #found, 100, math.floor((bytes - size) / average)))
+    end
+    local messages, names = take(level, queue, count)
+    if #messages == 0 then return found, tags, size, false end
+    for number, message in ipairs(messages) do
+      if size + #message > bytes and not (first and #found == 0) then
+        local back = {}
+        for rest = #messages, number, -1 do back[#back + 1] = messages[rest] end
+        put("RPUSH", level, queue, back)
+        return found, tags, size, true
+      end
+      found[#found + 1] = message
+      tags[#tags + 1] = names[number]
+      size = size + #message
+    end
+  end
+  return found, tags, size, false
+end
+
+local function held(lease, queue, change)
+  local field = lease .. "\0" .. queue
+  if change ~= 0 and call("HINCRBY", P .. "held", field, change) <= 0 then call("HDEL", P .. "held", field) end
+end
+
+local function delay(queue, due, tag, level, message)
+  call("ZADD", P .. "delayed:" .. queue, due, tag)
+  call("ZADD", P .. "asleep:" .. queue, 0, tag)
+  call("HSET", P .. "sleepers:" .. queue, tag, level .. message)
+end
+
+local function wake_up(queue, tags)
+  local messages = call("HMGET", P .. "sleepers:" .. queue, unpack(tags))
+  call("ZREM", P .. "delayed:" .. queue, unpack(tags))
+  call("ZREM", P .. "asleep:" .. queue, unpack(tags))
+  call("HDEL", P .. "sleepers:" .. queue, unpack(tags))
+  return messages
+end
+
+local function promote(queue)
+  local tags = call("ZRANGEBYSCORE", P .. "delayed:" .. queue, "-inf", format("%.6f", now), "LIMIT", 0, CHUNK)
+  if #tags == 0 then return end
+  for _, message in ipairs(wake_up(queue, tags)) do
+    if message then put("LPUSH", message:sub(1, 1), queue, {message:sub(2)}) end
+  end
+end
+
+-- queue, level, message…
+function steps.publish(from, to)
+  local queue, level, messages = ARGV[from], ARGV[from + 1], {}
+  for at = from + 2, to do messages[#messages + 1] = ARGV[at] end
+  put("LPUSH", level, queue, messages)
+end
+
+-- queue, (due, tag, level, message)…
+function steps.delay(from, to)
+  for at = from + 1, to, 4 do
+    if tonumber(ARGV[at]) <= now then
+      put("LPUSH", ARGV[at + 2], ARGV[from], {ARGV[at + 3]})
+    else
+      delay(ARGV[from], ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+    end
+  end
+end
+
+-- lease, limit, bytes, (queue, what stands after a message in unacked)…: the first queue has the first turn.
+-- Answers next due time or "", then for each portion: queue, level, tags, messages
+function steps.claim(from, to)
+  local lease, left, bytes = ARGV[from], tonumber(ARGV[from + 1]), tonumber(ARGV[from + 2])
+  local queues, answer, tick = {}, {""}, 0
+  for at = from + 3, to, 2 do
+    if call("SISMEMBER", P .. "paused", ARGV[at]) == 0 then
+      queues[#queues + 1] = {ARGV[at], ARGV[at + 1]}
+      promote(ARGV[at])
+    end
+  end
+  local total, full = 0, false
+  for _, level in ipairs(LEVELS) do
+    local open = queues
+    while left > 0 and #open > 0 and not full do
+      local still = {}
+      for turn, queue in ipairs(open) do
+        local share = math.ceil(left / (#open - turn + 1))
+        if share < 1 or full then break end
+        local messages, tags, size, stop = take_some(level, queue[1], share, bytes - total, total == 0)
+        full = full or stop
+        if #messages == share and not stop then still[#still + 1] = queue end
+        if #messages > 0 then
+          local entries, scores = {}, {}
+          for number, message in ipairs(messages) do
+            local field = "penstock|" .. lease .. "|" .. level .. "|" .. tags[number]
+            tick = tick + 1
+            entries[#entries + 1] = field
+            entries[#entries + 1] = "[" .. message .. queue[2]
+            scores[#scores + 1] = format("%.6f", now + tick / 1000000)
+            scores[#scores + 1] = field
+          end
+          each("HSET", UNACKED, entries, 2)
+          each("ZADD", INDEX, scores, 2)
+          held(lease, queue[1], #messages)
+          call("SADD", P .. "queues", queue[1])
+          total, left = total + size, left - #messages
+          answer[#answer + 1] = {queue[1], level, tags, messages}
+        end
+      end
+      open = still
+    end
+  end
+  if #answer == 1 then
+    local due
+    for _, queue in ipairs(queues) do
+      local first = call("ZRANGE", P .. "delayed:" .. queue[1], 0, 0, "WITHSCORES")
+      if first[2] and (not due or tonumber(first[2]) < due) then due = tonumber(first[2]) end
+    end
+    answer[1] = due and format("%.6f", due) or ""
+  end
+  return answer
+end
+
+-- lease, queue, field…
+function steps.settle(from, to)
+  local gone = call("HDEL", UNACKED, unpack(ARGV, from + 2, to))
+  call("ZREM", INDEX, unpack(ARGV, from + 2, to))
+  held(ARGV[from], ARGV[from + 1], -gone)
+end
+
+-- lease, queue, length of what stands after a message, due or "", (level, field, tag)…: latest claimed first
+function steps.hand_back(from, to)
+  local queue, tail, due = ARGV[from + 1], tonumber(ARGV[from + 2]), ARGV[from + 3]
+  for at = from + 4, to, 3 do
+    local entry = call("HGET", UNACKED, ARGV[at + 1])
+    if entry then
+      call("HDEL", UNACKED, ARGV[at + 1])
+      call("ZREM", INDEX, ARGV[at + 1])
+      held(ARGV[from], queue, -1)
+      local message = entry:sub(2, -1 - tail)
+      if due == "" then
+        put("RPUSH", ARGV[at], queue, {message})
+      else
+        delay(queue, due, ARGV[at + 2], ARGV[at], message)
+      end
+    end
+  end
+end
+
+-- (lease, queue, level, field, message)…: latest claimed first. Answers which were still claimed
+function steps.release(from, to)
+  local answer = {}
+  for at = from, to, 5 do
+    local there = call("HDEL", UNACKED, ARGV[at + 3])
+    call("ZREM", INDEX, ARGV[at + 3])
+    if there == 1 then
+      held(ARGV[at], ARGV[at + 1], -1)
+      put("RPUSH", ARGV[at + 2], ARGV[at + 1], {ARGV[at + 4]})
+    end
+    answer[#answer + 1] = there
+  end
+  return answer
+end
+
+-- what all tags of a task begin with. Answers how many waited
+function steps.withdraw(from)
+  local low, high, removed = "[" .. ARGV[from] .. "~", "(" .. ARGV[from] .. "\127", 0
+  for _, queue in ipairs(call("SMEMBERS", P .. "queues")) do
+    for _, level in ipairs(LEVELS) do
+      local list = list_of(level, queue)
+      local tags = call("ZRANGEBYLEX", P .. "waiting:" .. list, low, high)
+      if #tags > 0 then
+        call("ZREM", P .. "waiting:" .. list, unpack(tags))
+        call("SADD", P .. "gone:" .. list, unpack(tags))
+        removed = removed + #tags
+      end
+    end
+    local tags = call("ZRANGEBYLEX", P .. "asleep:" .. queue, low, high)
+    if #tags > 0 then
+      wake_up(queue, tags)
+      removed = removed + #tags
+    end
+  end
+  return removed
+end
+
+-- Answers for each queue that exists: name, ready, delayed, paused, the messages at the front of its lists
+function steps.depth()
+  local answer = {}
+  for _, queue in ipairs(call("SUNION", P .. "queues", P .. "paused")) do
+    local ready, fronts = 0, {}
+    for _, level in ipairs(LEVELS) do
+      local list = list_of(level, queue)
+      local length = call("LLEN", list)
+      if length > 0 then
+        local front = call("LINDEX", list, -1)
+        local tag = tag_of(front)
+        ready = ready + math.max(0, length - call("SCARD", P .. "gone:" .. list))
+        if call("SISMEMBER", P .. "gone:" .. list, tag) == 0 then fronts[#fronts + 1] = tag end
+      end
+    end
+    local delayed, paused = call("ZCARD", P .. "delayed:" .. queue), call("SISMEMBER", P .. "paused", queue)
+    answer[#answer + 1] = {queue, ready, delayed, paused, fronts}
+  end
+  return {answer, call("HGETALL", P .. "held")}
+end
+
+-- queue, limit. Answers the messages
+function steps.purge(from)
+  local queue, limit, found = ARGV[from], tonumber(ARGV[from + 1]), {}
+  for _, level in ipairs(LEVELS) do
+    if #found < limit then
+      for _, message in ipairs((take(level, queue, limit - #found))) do found[#found + 1] = message end
+    end
+  end
+  if #found < limit then
+    local tags = call("ZRANGE", P .. "delayed:" .. queue, 0, math.min(limit - #found, CHUNK) - 1)
+    if #tags > 0 then
+      for _, message in ipairs(wake_up(queue, tags)) do found[#found + 1] = message:sub(2) end
+    end
+  end
+  return found
+end
+
+-- field…: claimed, and not to be restored by Celery
+function steps.refresh(from, to)
+  for at = from, to do
+    call("ZADD", INDEX, "XX", format("%.6f", now + (at - from) / 1000000), ARGV[at])
+  end
+end
