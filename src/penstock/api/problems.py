@@ -46,6 +46,7 @@ INVALID_ARGUMENTS = Kind("invalid-arguments", 422, "The arguments do not fit the
 INVALID_OPTIONS = Kind("invalid-options", 422, "The submission is not valid")
 KEY_REUSED = Kind("idempotency-key-reused", 422, "This Idempotency-Key was used for a different request")
 TOO_MANY_REQUESTS = Kind("too-many-requests", 429, "The rate limit is used up")
+HEADERS_TOO_LARGE = Kind("headers-too-large", 431, "The headers are too large")
 INTERNAL = Kind("internal", 500, "Something went wrong here")
 UNAVAILABLE = Kind("unavailable", 503, "A server behind this one cannot be used now")
 NO_ANSWER = Kind("no-answer", 504, "The worker did not answer in time")

@@ -1,0 +1,110 @@
+"""What a connection takes: headers up to a size, whether they come at once, bit by bit, or after the body."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from penstock.api.http1 import MOST, Protocol
+
+FIRST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
+
+
+class Wire(asyncio.Transport):
+    """A connection to nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+async def received(*parts: bytes) -> tuple[Wire, list[bytes]]:
+    """Send these parts to a server; what it wrote, and the bodies that its application was given."""
+    bodies = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        bodies.append(body)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    state = ServerState()
+    protocol = Protocol(Config(application, ws="none", lifespan="off", log_config=None), state, {})
+    wire = Wire()
+    protocol.connection_made(wire)
+    for part in parts:
+        if not wire.closed:
+            protocol.data_received(part)
+    if wire.closed:
+        protocol.connection_lost(None)
+    while state.tasks:
+        await asyncio.gather(*state.tasks)
+    by_server = wire.closed
+    protocol.connection_lost(None)  # closes, and ends the timer of an idle connection
+    wire.closed = by_server
+    return wire, bodies
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([FIRST + b"A: " + b"a" * MOST + b"\r\n\r\n"], id="one"),
+        pytest.param([FIRST + b"".join(b"A%d: a\r\n" % n for n in range(8000)) + b"\r\n"], id="many"),
+        pytest.param([FIRST, b"A: ", *[b"a" * 1000] * 70], id="without end"),
+        pytest.param([b"POST /", *[b"a" * 1000] * 70], id="address"),
+    ],
+)
+async def test_headers_over_the_limit_are_431_and_the_end(parts: list[bytes]) -> None:
+    wire, bodies = await received(*parts)
+    head, _, body = wire.written.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["type"] == "urn:penstock:problem:headers-too-large"
+    assert wire.closed
+    assert bodies == []
+
+
+@pytest.mark.parametrize("trailer", [[b"A: a\r\n"] * 20_000, [b"A: ", *[b"a" * 1000] * 70]])
+async def test_headers_after_the_body_count_too(trailer: list[bytes]) -> None:
+    wire, _ = await received(FIRST + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", *trailer)
+    assert wire.written.startswith(b"HTTP/1.1 431 ")
+    assert wire.closed
+
+
+async def test_bodies_do_not_count_and_each_request_begins_anew() -> None:
+    body = b"b" * 10_000
+    request = FIRST + b"A: %b\r\nContent-Length: 100000\r\n\r\n" % (b"a" * (MOST - 200))
+    wire, bodies = await received(*[request, *[body] * 10] * 3)
+    assert [len(each) for each in bodies] == [100_000] * 3
+    assert wire.written.count(b"HTTP/1.1 204 ") == 3
+    assert not wire.closed
+
+
+async def test_what_is_no_http_is_400() -> None:
+    wire, _ = await received(b"nonsense\r\n\r\n")
+    assert wire.written.startswith(b"HTTP/1.1 400 ")
+    assert wire.closed
