@@ -95,6 +95,72 @@ def test_every_wrong_setting_is_named_at_once(shop: CommandLine) -> None:
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.parametrize("command", [["submit", "add", "[1, 2]", "--app", "app.py"], ["list", "--json"]])
+def test_a_place_that_no_other_process_sees_is_refused(shop: CommandLine, command: list[str]) -> None:
+    outcome = shop(*command, PENSTOCK_BROKER_URL="memory://")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert one_line(outcome.err), outcome.err
+    assert "memory:// is for tests" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("list >&-", 0, ""),
+        ("submit add '[1, 2]' --app app.py >&- 2>&-", 0, ""),
+        ("publish -q raw - <&-", 1, "error: standard input is closed; name a FILE, or pipe something in\n"),
+        (
+            "submit add --app app.py --bulk - <&-",
+            1,
+            "error: standard input is closed; name a FILE, or pipe something in\n",
+        ),
+    ],
+)
+def test_a_closed_stream_is_dropped_silently_or_told_in_one_line(
+    shop: CommandLine, line: str, code: int, said: str
+) -> None:
+    shop.ok("pause", "aside")
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{PENSTOCK} {line}"],
+        cwd=shop.folder,
+        env=shop.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
+
+
+@pytest.mark.parametrize("closing", ["<&-", "</dev/null"])
+def test_purging_where_nobody_answers_names_the_option(shop: CommandLine, closing: str) -> None:
+    shop.ok("pause", "aside")
+    line = f"{PENSTOCK} purge aside {closing}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", line], cwd=shop.folder, env=shop.env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "say --yes" in done.stderr
+
+
+def test_a_task_that_nobody_knows_leaves_no_database_and_says_what_to_do(shop: CommandLine) -> None:
+    nowhere = shop("submit", "add", "[1, 2]")
+    assert nowhere.code == 1
+    assert "--app" in nowhere.err
+    assert not (shop.folder / "penstock.db").exists()
+    shop.ok("pause", "aside")
+    unknown = shop("submit", "add", "[1, 2]")
+    assert (
+        unknown.err == "error: unknown task 'add'; start a worker that has it, or name the app that has it with --app\n"
+    )
+
+
+def test_seconds_of_expiry_may_be_past_and_a_wrong_time_is_told_once(shop: CommandLine) -> None:
+    shop.ok("submit", "add", "[1, 2]", "--app", "app.py", "--expires", "-3")
+    outcome = shop("submit", "add", "[1, 2]", "--app", "app.py", "--expires", "soon")
+    assert outcome.code == 1
+    assert outcome.err.count("expected") == 1
+
+
 def test_a_corrupt_database_is_one_clear_line(shop: CommandLine) -> None:
     (shop.folder / "penstock.db").write_bytes(b"this is not a database, it is a letter" * 100)
     port = ["--port", str(free_port())]

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from penstock.api.orders import Order, order_of, prepared
+from penstock.api.orders import Order, order_of
 from penstock.api.problems import Problem
 from penstock.cli.output import write_json
 from penstock.cli.progress import counted
-from penstock.cli.session import Session
+from penstock.cli.session import Session, prepared
 from penstock.client.submit import Submission, Submitter
 from penstock.core.encoding import loads
 from penstock.core.errors import DecodingError, SubmitError

@@ -16,7 +16,7 @@ from penstock.api.listen import check_exposure
 from penstock.cli import session
 from penstock.cli.output import Column, as_json, plain, write_json, write_table
 from penstock.client.app import Penstock
-from penstock.client.backends import Backends
+from penstock.client.backends import Backends, require_shared
 from penstock.client.loader import load_app
 from penstock.core.checkup import Finding
 from penstock.core.errors import ConfigurationError, PenstockError
@@ -56,6 +56,7 @@ async def examined(app_path: str | None) -> list[Finding]:
     findings = [Finding("versions", "ok", f"Penstock {version('penstock')}, Python {platform.python_version()}")]
     try:
         app = load_app(app_path) if app_path else Penstock("cli")
+        require_shared(app.settings)
         backends = app.backends()
     except ConfigurationError as error:
         return findings + [Finding("configuration", "wrong", fault) for fault in error.faults]

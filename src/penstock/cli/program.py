@@ -13,7 +13,7 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
-from penstock.cli import INTERRUPTED
+from penstock.cli import INTERRUPTED, streams
 from penstock.core.errors import PenstockError
 
 #: Name → what it does, in the order of a task's life. The command is `command` in the module of its name.
@@ -92,6 +92,7 @@ def program() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; return its exit code: 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    streams.completed()
     return guarded(lambda: program.main(arguments, prog_name="penstock", standalone_mode=False))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from penstock.api import show
-from penstock.api.orders import Order, prepared
+from penstock.api.orders import Order
 from penstock.cli import session
 from penstock.cli.output import Column, Row, ago, as_json, plain, span, write_json, write_table
 from penstock.cli.session import Session
@@ -87,7 +87,9 @@ def run(names: tuple[str, ...], as_json: bool, app_path: str | None) -> int:
 
     async def submit(opened: Session, name: str) -> tuple[str, Any]:
         plan = (await found(opened, name)).schedule
-        submission = await prepared(opened, Order(plan.task, list(plan.args), dict(plan.kwargs), dict(plan.options)))
+        submission = await session.prepared(
+            opened, Order(plan.task, list(plan.args), dict(plan.kwargs), dict(plan.options))
+        )
         await Submitter(opened.backends).submit([submission])
         task_id = submission.record.task_id
         return task_id, {"task_id": task_id, "status": submission.record.state}

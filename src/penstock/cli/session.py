@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 
 import click
 
+from penstock.api import orders
+from penstock.api.orders import Order
 from penstock.api.site import KnownTasks
 from penstock.cli.output import write_json
 from penstock.client.app import Penstock
-from penstock.client.backends import Backends
+from penstock.client.backends import Backends, require_shared
 from penstock.client.loader import load_app
-from penstock.core.errors import Conflict, NotFound
+from penstock.client.submit import Submission
+from penstock.core.errors import Conflict, NotFound, SubmitError, UnknownTask
 from penstock.core.url import file
 
 T = TypeVar("T")
@@ -44,9 +47,11 @@ def run(app_path: str | None, work: Callable[[Session], Awaitable[T]], *, fresh:
     """Open, do the work, close; return what the work returns.
 
     A database file that does not exist yet is made only with `fresh`: who looks for tasks in the wrong folder shall be
-    told, and leave nothing there. Raises NotFound.
+    told, and leave nothing there. Raises NotFound, and ConfigurationError for a place in this process's memory: what is
+    submitted there is gone with it, and nothing can be seen of others'.
     """
     app = load_app(app_path) if app_path else Penstock("cli")
+    require_shared(app.settings)
     path = file(app.settings.broker_url)
     if path is not None and not fresh and not path.exists():
         raise NotFound(f"there is no database {path}; go to its folder, set PENSTOCK_BROKER_URL, or give --app")
@@ -65,6 +70,16 @@ async def _run(app: Penstock, work: Callable[[Session], Awaitable[T]]) -> T:
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, this.cancel)
     async with app.backends() as backends:
         return await work(Session(app, backends))
+
+
+async def prepared(opened: Session, order: Order) -> Submission:
+    """The order validated and encoded. Raises SubmitError, which says what to do about a task that nobody knows."""
+    try:
+        return await orders.prepared(opened, order)
+    except UnknownTask as error:
+        if error.near:
+            raise
+        raise SubmitError(f"{error}; start a worker that has it, or name the app that has it with --app") from None
 
 
 async def each(opened: Session, names: Sequence[str], act: Act, as_json: bool) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from penstock.api import show
-from penstock.api.orders import Order, prepared
+from penstock.api.orders import Order
 from penstock.cli import bulk, session
 from penstock.cli.output import as_json, plain, reason, write_json
 from penstock.cli.progress import followed
@@ -17,6 +17,18 @@ from penstock.core.encoding import loads
 from penstock.core.errors import DecodingError
 from penstock.core.record import Record
 from penstock.core.states import SUCCESS
+
+
+class SecondsOrTime(click.ParamType[float | str]):
+    """A number of seconds, negative ones too, as the HTTP API takes it; any other text is left to be read as a time."""
+
+    name = "seconds or time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:  # noqa: ARG002
+        try:
+            return float(value)
+        except ValueError:
+            return str(value)
 
 
 @click.command()
@@ -29,7 +41,7 @@ from penstock.core.states import SUCCESS
 @click.option("--priority", type=click.IntRange(0, 9), help="0 to 9, higher is sooner.")
 @click.option("--countdown", type=float, metavar="SECONDS", help="Run it no sooner than after this time.")
 @click.option("--eta", metavar="TIME", help="Run it no sooner than at this time (ISO 8601).")
-@click.option("--expires", metavar="SECONDS|TIME", help="Do not start it later than this.")
+@click.option("--expires", type=SecondsOrTime(), metavar="SECONDS|TIME", help="Do not start it later than this.")
 @click.option("--max-retries", type=click.IntRange(min=0), help="Try this often again after a failure.")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Stop it after this time.")
 @click.option("--soft-time-limit", type=float, metavar="SECONDS", help="Raise an exception in it after this time.")
@@ -55,16 +67,17 @@ def command(
     {"task": …, "args": […], "kwargs": {…}} with options, as POST /tasks takes it. All lines are checked before the
     first is queued.
     """
+    fresh = app_path is not None  # without an app only a live worker knows a task, and it has made the database
     given = {name: value for name, value in options.items() if value is not None}
     if file is not None:
         if arguments is not None or wait or "task_id" in given:
             raise click.UsageError("--bulk takes neither ARGUMENTS, --wait nor --task-id")
         lines = bulk.read(file, task, given)
-        return session.run(app_path, lambda opened: bulk.submit(opened, lines, as_json), fresh=True)
+        return session.run(app_path, lambda opened: bulk.submit(opened, lines, as_json), fresh=fresh)
     if task is None:
         raise click.UsageError("name the TASK to submit, or a file with --bulk")
     order = Order(task, *parsed(arguments), given)
-    record = session.run(app_path, lambda opened: submit(opened, order, timeout if wait else 0.0), fresh=True)
+    record = session.run(app_path, lambda opened: submit(opened, order, timeout if wait else 0.0), fresh=fresh)
     return tell(record, as_json) if wait else accepted(record, as_json)
 
 
@@ -83,7 +96,7 @@ def parsed(arguments: str | None) -> tuple[list[Any], dict[str, Any]]:
 
 async def submit(opened: Session, order: Order, wait: float | None) -> Record:
     """Submit, and follow the task for `wait` seconds (None: to its end)."""
-    submission = await prepared(opened, order)
+    submission = await session.prepared(opened, order)
     await Submitter(opened.backends).submit([submission])
     if wait == 0.0:
         return submission.record

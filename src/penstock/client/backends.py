@@ -105,7 +105,7 @@ def can_block(settings: Settings) -> bool:
 
 
 def require_shared(settings: Settings) -> None:
-    """For servers: raise ConfigurationError where messages or records are kept in this process's memory."""
+    """Raise ConfigurationError where messages or records are kept in this process's memory."""
     if settings.eager:
         raise ConfigurationError(
             "PENSTOCK_EAGER is set: tasks run where they are submitted, and no other process sees them"

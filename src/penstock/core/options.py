@@ -114,7 +114,7 @@ def expiry(value: Any) -> float | datetime | None:
     try:
         return datetime.fromtimestamp(moment(value) or 0.0, UTC)
     except ValueError as error:
-        raise ValueError(f"expected a number of seconds, or a time: {error}") from error
+        raise ValueError(f"expected a number of seconds, {str(error).removeprefix('expected ')}") from error
 
 
 def headers(value: Any) -> dict[str, Any]:
