@@ -8,12 +8,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from struct import Struct
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from penstock.drivers.amqp import frames, methods
-
-if TYPE_CHECKING:
-    from penstock.drivers.amqp.connection import Connection
 
 _TAG = Struct("!QB")
 _CODE = Struct("!H")
@@ -82,10 +79,21 @@ class _Answers:
         return self.left == 0
 
 
+class Line(Protocol):
+    """What a channel needs of its connection."""
+
+    loop: asyncio.AbstractEventLoop
+    frame_max: int
+    channels: dict[int, Channel]
+
+    def write(self, data: bytes) -> None:
+        """Send, soon."""
+
+
 class Channel:
     """One channel of a connection. Made by `Connection.channel`."""
 
-    def __init__(self, connection: Connection, number: int) -> None:
+    def __init__(self, connection: Line, number: int) -> None:
         self.connection = connection
         self.number = number
         self.broken: Broken | None = None
