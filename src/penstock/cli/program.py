@@ -37,7 +37,7 @@ COMMANDS = {
     "schedules": "What is submitted when.",
     "health": "Exit with 0 if tasks can be taken and kept now.",
     "doctor": "Say what is weak or wrong here.",
-    "deploy": "Write what runs an app elsewhere: compose, Kubernetes, Marathon, Nomad, systemd.",
+    "deploy": "Write what runs an app elsewhere.",
     "completion": "Complete commands and options in your shell.",
 }
 PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader of our output is gone, as with any tool in a pipe
