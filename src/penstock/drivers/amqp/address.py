@@ -40,6 +40,7 @@ class Address:
     heartbeat: int = 0  #: 0: none; a task that holds the interpreter must not cost the connection
     connect_timeout: float = 4.0
     timeout: float = 10.0  #: for any answer of the server
+    celery_priorities: bool = False  #: levels stay in the queue itself, with Celery's number and meaning
     name: str = ""  #: shown in the server's list of connections
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
@@ -52,8 +53,8 @@ class Address:
 
 _OPTIONS: Final = frozenset(
     {
-        "heartbeat", "connection_timeout", "connect_timeout", "timeout", "name", "verify", "ssl_cert_reqs",
-        "cacertfile", "certfile", "keyfile", "ca_certs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile",
+        "heartbeat", "priority_scheme", "connection_timeout", "connect_timeout", "timeout", "name", "verify",
+        "ssl_cert_reqs", "cacertfile", "certfile", "keyfile", "ca_certs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile",
     }
 )  # fmt: skip
 
@@ -77,6 +78,7 @@ def parse(url: str) -> Address:
         heartbeat=first.heartbeat,
         connect_timeout=first.connect_timeout,
         timeout=first.timeout,
+        celery_priorities=first.celery_priorities,
         name=first.name or f"penstock {os.getpid()}@{socket.gethostname()}",
         tls=first.tls,
     )
@@ -98,6 +100,7 @@ def _one(url: str, faults: list[str]) -> Address:
         heartbeat=int(_number(options, ("heartbeat",), 0, faults)),
         connect_timeout=_number(options, ("connection_timeout", "connect_timeout"), 4.0, faults) or 4.0,
         timeout=_number(options, ("timeout",), 10.0, faults) or 10.0,
+        celery_priorities=_scheme(options, faults) == "celery",
         name=options.get("name", ""),
         tls=_tls(options, faults) if secure else None,
     )
@@ -127,6 +130,13 @@ def _number(options: Mapping[str, str], names: tuple[str, ...], default: float, 
                 return default
             return found
     return default
+
+
+def _scheme(options: Mapping[str, str], faults: list[str]) -> str:
+    found = options.get("priority_scheme", "penstock")
+    if found not in ("penstock", "celery"):
+        faults.append(f"priority_scheme={found}: known are penstock and celery")
+    return found
 
 
 def _first(options: Mapping[str, str], *names: str) -> str | None:

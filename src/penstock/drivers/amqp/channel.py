@@ -154,6 +154,12 @@ class Channel:
                 await self.call(methods.CHANNEL_CLOSE, b"\x00\xc8\x00\x00\x00\x00\x00")
             self.fail(Broken("closed"))
 
+    def discard(self) -> None:
+        """Close it without waiting for the server's word. What is held on it goes back to its queue."""
+        if self.broken is None:
+            self.connection.write(frames.method(self.number, methods.CHANNEL_CLOSE, b"\x00\xc8\x00\x00\x00\x00\x00"))
+            self.fail(Broken("closed"))
+
     def fail(self, error: Broken) -> None:
         """It is gone: whoever waits here hears of it."""
         if self.broken is not None:

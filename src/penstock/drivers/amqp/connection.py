@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final, cast
@@ -12,6 +13,8 @@ from penstock.drivers.amqp import frames, methods
 from penstock.drivers.amqp.address import Address, Host
 from penstock.drivers.amqp.channel import Broken, Channel
 
+#: a code of ours: the server's certificate cannot be trusted
+UNTRUSTED: Final = -1
 _TUNE = Struct("!HIH")
 _IDS = Struct("!HH")
 _CODE = Struct("!H")
@@ -23,6 +26,7 @@ _CAPABILITIES: Final = {
     "authentication_failure_close": True,
 }
 _FRAME_MAX: Final = 131_072
+_FAREWELL: Final = 1.0  #: seconds
 #: seconds (the last one: milliseconds); not every system has all of them
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 50_000}
 
@@ -40,6 +44,7 @@ class Connection(asyncio.Protocol):
         self.channels: dict[int, Channel] = {}
         self.closed: Callable[[], None] = lambda: None
         self.opened: asyncio.Future[None] = loop.create_future()
+        self._over: asyncio.Future[None] = loop.create_future()  # the transport has let go of its socket
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._out: list[bytes] = []
@@ -47,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._beats: asyncio.TimerHandle | None = None
         self._heard_at = 0.0
         self._numbers = 0
+        self._most = 2000  # channels; numbers go round, so that none is used again soon
 
     # ------------------------------------------------------------------------------------------------------------ use
 
@@ -54,9 +60,9 @@ class Connection(asyncio.Protocol):
         """Open another channel. Raises Broken."""
         if self.broken is not None:
             raise Broken(self.broken.text, self.broken.code)
-        self._numbers = self._numbers % 2000 + 1
+        self._numbers = self._numbers % self._most + 1
         while self._numbers in self.channels:
-            self._numbers += 1
+            self._numbers = self._numbers % self._most + 1
         channel = self.channels[self._numbers] = Channel(self, self._numbers)
         await channel.call(methods.CHANNEL_OPEN, b"\x00")
         return channel
@@ -74,6 +80,9 @@ class Connection(asyncio.Protocol):
             self._flush()
             self._transport.close()
         self.fail(Broken("closed"))
+        if self._transport is not None:
+            await asyncio.wait((self._over,), timeout=_FAREWELL)  # with TLS, the other side has to agree
+            self._transport.abort()
 
     def fail(self, error: Broken) -> None:
         """The connection is gone: everybody on it hears of it."""
@@ -100,6 +109,8 @@ class Connection(asyncio.Protocol):
         self._transport.write(b"AMQP\x00\x00\x09\x01")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
         if not self.opened.done() and exc is None:
             self.fail(Broken("the server closed the connection during the handshake"))
         self.fail(Broken(f"the connection was lost: {exc or 'closed by the server'}"))
@@ -173,6 +184,7 @@ class Connection(asyncio.Protocol):
     def _tune(self, channels: int, frame_max: int, heartbeat: int) -> None:
         del heartbeat  # of the server: beats are sent if the URL says so
         self.frame_max = min(frame_max or _FRAME_MAX, _FRAME_MAX)
+        self._most = min(channels or 2000, 2000)
         self._heartbeat = self.address.heartbeat
         self.write(frames.method(0, methods.TUNE_OK, _TUNE.pack(channels, self.frame_max, self._heartbeat)))
         self.write(frames.method(0, methods.OPEN, frames.name(self.address.vhost) + b"\x00\x00"))
@@ -210,6 +222,8 @@ async def _connect(address: Address, host: Host, loop: asyncio.AbstractEventLoop
     except TimeoutError as error:
         connection.fail(Broken("no answer"))
         raise Broken(f"{host}: no answer within {address.connect_timeout:g} s") from error
+    except ssl.SSLCertVerificationError as error:
+        raise Broken(f"{host}: TLS failed: {error.verify_message}", UNTRUSTED) from error
     except OSError as error:
         raise Broken(f"{host}: {error.strerror or error}") from error
     except BaseException:  # the handshake's own error, or a cancellation: either way nobody will use it

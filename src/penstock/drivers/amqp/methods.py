@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from penstock.drivers.amqp import frames
 
@@ -44,6 +44,7 @@ ACK: Final[Ids] = (60, 80)
 NACK: Final[Ids] = (60, 120)
 CONFIRM_SELECT: Final[Ids] = (85, 10)
 
+_COUNT = Struct("!I")
 _RESERVED: Final = b"\x00\x00"
 _TAG = Struct("!QB")
 _QOS = Struct("!IHB")
@@ -61,6 +62,12 @@ def queue_declare(
 ) -> bytes:
     bits = passive | durable << 1 | exclusive << 2 | auto_delete << 3
     return _RESERVED + frames.name(queue) + bytes((bits,)) + frames.pack_table(arguments or {})
+
+
+def message_count(answer: bytes) -> int:
+    """The number of ready messages in the answer to a declaration."""
+    count: int = _COUNT.unpack_from(answer, frames.text(answer, 0)[1])[0]
+    return count
 
 
 def exchange_declare(exchange: str, kind: str, *, durable: bool = True) -> bytes:
@@ -104,6 +111,12 @@ def get(queue: str) -> bytes:
 
 def ack(tag: int, *, multiple: bool = False) -> bytes:
     return _TAG.pack(tag, multiple)
+
+
+class Answering(Protocol):
+    """`ack` or `nack`."""
+
+    def __call__(self, tag: int, *, multiple: bool = False) -> bytes: ...
 
 
 def nack(tag: int, *, multiple: bool = False) -> bytes:

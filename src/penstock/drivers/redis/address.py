@@ -32,7 +32,7 @@ class Address:
     connect_timeout: float = 3.0
     tls: ssl.SSLContext | None = None
     prefix: str = ""  #: Celery's `global_keyprefix`: stands before every key and channel
-    celery_priorities: bool = False  #: levels go to kombu's own lists, with Celery's meaning
+    celery_priorities: bool = False  #: levels go to kombu's own lists, delays to its queues, with Celery's meaning
     visibility_timeout: float = 3600.0  #: Celery's: what it has to be kept from restoring is refreshed within it
 
     @property

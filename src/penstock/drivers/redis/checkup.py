@@ -1,11 +1,12 @@
-"""What `penstock doctor` tells of a Redis server: version, login, durability, memory."""
+"""What `penstock doctor` tells of a Redis server: version, login, clock, durability, memory."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from penstock.core.checkup import Finding
+from penstock.core.checkup import Finding, clock
 from penstock.core.errors import PenstockError
 from penstock.drivers.redis.address import Address
 from penstock.drivers.redis.wire import Command
@@ -28,8 +29,12 @@ def too_old(info: bytes) -> str:
 
 async def examined(ask: Ask, address: Address) -> list[Finding]:
     """Everything that can be looked at."""
-    info = _fields((await ask([("INFO",)]))[0])
-    findings = [Finding("versions", "ok", f"Redis {info.get('redis_version', '?')}")]
+    about, now = await ask([("INFO",), ("TIME",)])
+    info = _fields(about)
+    findings = [
+        Finding("versions", "ok", f"Redis {info.get('redis_version', '?')}"),
+        clock("the server's clock", int(now[0]) + int(now[1]) / 1e6 - time.time()),
+    ]
     if address.password or address.path:
         findings.append(Finding("login", "ok", "with a password" if address.password else "over a unix socket"))
     else:

@@ -1,23 +1,15 @@
 -- The one script: guards first, then what is to be done; nothing is done if one guard refuses.
--- ARGV: seconds that the caller's clock is ahead, number of guards, guards, number of steps, steps.
--- A guard or step: name, number of arguments, arguments. Parts (brokers, results) add functions to the tables below.
+-- ARGV: the time by the caller's clock ("": the server's own decides), number of guards, guards, number of steps, steps.
+-- A guard or step: name, number of arguments, arguments. Parts (brokers, results) add functions to the tables below; what
+-- they put into `finals` is called at the end.
 -- K (what stands before every key) and C (before every channel) are set in front of this text.
--- Answer: {0, answers…}, or {number of the guard that refused}.
+-- Answer: {0, answers…}, or {number of the guard that refused, what it says about it}.
 
 local P = K .. "penstock:"
 local call, unpack, format = redis.call, unpack, string.format
-local guards, steps = {}, {}
+local guards, steps, finals = {}, {}, {}
 local now
-
--- key…: none of them is there
-function guards.absent(from, to)
-  return call("EXISTS", unpack(ARGV, from, to)) == 0
-end
-
--- key…: all of them are there (each is named once)
-function guards.present(from, to)
-  return call("EXISTS", unpack(ARGV, from, to)) == to - from + 1
-end
+local claimed = {} -- ids of the tasks that this call has claimed, false where a tag does not tell
 
 -- (key, field or "", "1" value | "0" "")…: each is what its reader saw
 function guards.same(from, to)
@@ -50,11 +42,12 @@ end
 --PARTS--
 
 local time = call("TIME")
-now = time[1] + time[2] / 1000000 + ARGV[1]
+now = tonumber(ARGV[1]) or time[1] + time[2] / 1000000
 local at = 3
 for number = 1, ARGV[2] do
   local count = tonumber(ARGV[at + 1])
-  if not guards[ARGV[at]](at + 2, at + 1 + count) then return {number} end
+  local holds, why = guards[ARGV[at]](at + 2, at + 1 + count)
+  if not holds then return {number, why} end
   at = at + 2 + count
 end
 local answers = {0}
@@ -65,4 +58,5 @@ for number = 1, last do
   answers[number + 1] = steps[ARGV[at]](at + 2, at + 1 + count) or false
   at = at + 2 + count
 end
+for _, final in ipairs(finals) do final() end
 return answers

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import pkgutil
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
@@ -14,12 +12,14 @@ import hiredis
 
 from penstock.core.checkup import Finding
 from penstock.core.errors import StorageError, Unavailable
+from penstock.core.message import Standing
 from penstock.core.step import Driver, Step
 from penstock.drivers.redis.address import Address, parse
 from penstock.drivers.redis.checkup import examined, too_old
 from penstock.drivers.redis.ears import Bell, Ears
 from penstock.drivers.redis.errors import translated
 from penstock.drivers.redis.link import Link
+from penstock.drivers.redis.script import Script
 from penstock.drivers.redis.transaction import Transaction, Work
 from penstock.drivers.redis.wire import Command
 
@@ -33,16 +33,18 @@ class Redis(Driver):
     def __init__(self, address: Address, clock: Callable[[], float] = time.time) -> None:
         self.address = address
         self.clock = clock
-        self._parts: dict[str, str] = {}
-        self._script, self._sha = "", ""
+        self._script = Script(address.prefix, address.channel)
         self._opened = False
-        self._link = Link(address, self._prepare)
+        self._link = Link(address)
         self._ears = Ears(address)
+        #: what the records in this database add to a claim: how the tasks stand that it has brought, in its order; so a
+        #: worker need not ask for that in a round trip of its own
+        self.look: Callable[[Transaction], Callable[[list[Any]], list[Standing | None]]] | None = None
 
     @property
-    def ahead(self) -> float:
-        """Seconds that the injected clock is ahead of the real one; the server's own decides otherwise."""
-        return 0.0 if self.clock is time.time else self.clock() - time.time()
+    def moment(self) -> float | None:
+        """The time by an injected clock; None: the server's own decides."""
+        return None if self.clock is time.time else self.clock()
 
     @property
     def keys(self) -> str:
@@ -51,10 +53,7 @@ class Redis(Driver):
 
     def require(self, package: str, path: str) -> None:
         """Have the functions of a part's Lua file in the script."""
-        data = pkgutil.get_data(package, path)
-        assert data is not None, f"{path} in {package}"
-        self._parts[package] = data.decode()
-        self._script = ""
+        self._script.require(package, path)
 
     def step(self, work: Work) -> Step[Any]:
         """A step that `work` plans."""
@@ -98,6 +97,7 @@ class Redis(Driver):
         self._link.closed = False
         [info] = await self.ask([("INFO", "server")])
         if fault := too_old(info):
+            await self.close()
             raise StorageError(f"{self.address.shown}: {fault}")
         self._opened = True
 
@@ -114,43 +114,25 @@ class Redis(Driver):
 
     async def _commit(self, transaction: Transaction) -> list[Any] | None:
         """The answers of the steps, from place 1 on; None if a guard wants another try."""
-        command = transaction.command(self._identified())
+        command = transaction.command(self._script.sha)
         if command is None:
             return []
         reply = await self._link.call(command)
-        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):  # somebody flushed them
-            _, reply = await self._reload(command)
+        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+            reply = await self._reload(command)
         if isinstance(reply, hiredis.ReplyError):
             raise translated(reply, self.address.shown)
         if reply[0] == 0:
             return list(reply)
         refusal = transaction.refusals[reply[0] - 1]
         if refusal is not None:
-            raise refusal
+            raise refusal(reply[1] if len(reply) > 1 else None)
         return None
 
-    async def _reload(self, command: Command) -> list[Any]:
-        return [await self._link.call(each) for each in (*self._prepare(), command)]
-
-    def _prepare(self) -> Sequence[Command]:
-        self._identified()
-        return [("SCRIPT", "LOAD", self._script)]
-
-    def _identified(self) -> str:
-        """The hash of the script, which is put together anew after a part was added."""
-        if not self._script:
-            data = pkgutil.get_data("penstock.drivers.redis", "commit.lua")
-            assert data is not None
-            named = f"local K, C = {_quoted(self.address.prefix)}, {_quoted(self.address.channel)}\n"
-            parts = "\n".join(text for _, text in sorted(self._parts.items()))
-            self._script = named + data.decode().replace("--PARTS--", parts)
-            self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
-        return self._sha
-
-
-def _quoted(text: str) -> str:
-    """A Lua string of these bytes."""
-    return '"' + "".join(f"\\{byte:03d}" for byte in text.encode()) + '"'
+    async def _reload(self, command: Command) -> Any:
+        """Make a script known that the server does not know yet, or has forgotten, and call it."""
+        await self._link.call(("SCRIPT", "LOAD", self._script.texts[str(command[1])]))
+        return await self._link.call(command)
 
 
 async def _result(found: Any | Awaitable[Any]) -> Any:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import re
+import ssl
 from typing import Final
 
 from penstock.core.errors import ConfigurationError, PenstockError, StorageError, Unavailable
 
-#: the first word of an error → what it means for people; these pass by themselves
+#: the first word of an error → what it means for people; these pass without anything being started anew
 _PASSING: Final = {
     "LOADING": "it is still loading its data",
     "BUSY": "it is busy with a script",
     "MASTERDOWN": "its master is gone",
     "TRYAGAIN": "it is moving keys",
     "CLUSTERDOWN": "its cluster is down",
+    "OOM": "it is full (maxmemory); nothing can be added until there is room",
+    "MISCONF": "it cannot save to its disk, and refuses to be written to",
+    "NOREPLICAS": "it has too few replicas to be written to (min-replicas-to-write)",
 }
 #: these need somebody
 _UNUSABLE: Final = {
-    "OOM": "it is full (maxmemory); nothing can be added until there is room",
-    "MISCONF": "it cannot save to its disk, and refuses to be written to",
     "READONLY": "it is a read-only replica; name its master",
-    "NOREPLICAS": "it has too few replicas to be written to (min-replicas-to-write)",
 }
 _LOGIN: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 _WORD: Final = re.compile(r"^-?([A-Z]+)\b")
@@ -44,7 +45,9 @@ def translated(error: Exception, shown: str) -> PenstockError:
     return StorageError(f"{shown}: {text}")
 
 
-def unreachable(error: BaseException, shown: str) -> Unavailable:
+def unreachable(error: BaseException, shown: str) -> PenstockError:
     """No connection could be made: nothing was sent."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConfigurationError(f"{shown}: TLS failed: {error.verify_message}")
     what = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
     return Unavailable(f"{shown} cannot be reached: {what}", unsent=True)

@@ -57,6 +57,8 @@ async def _greet(wire: Wire, address: Address) -> None:
     for command, reply in zip(commands, await wire.ask(commands), strict=True):
         if not isinstance(reply, hiredis.ReplyError) or command[0] == "CLIENT":  # some hosts refuse that one
             continue
+        if command[0] == "PING" and str(reply).startswith("MISCONF"):  # it cannot be written to, but read
+            continue
         if command[0] == "SELECT":
             raise ConfigurationError(f"{address.shown}: there is no database {address.db} there: {reply}")
         raise translated(reply, address.shown)
@@ -65,9 +67,8 @@ async def _greet(wire: Wire, address: Address) -> None:
 class Link:
     """One connection for whoever wants to ask something; all questions go out at once, in order."""
 
-    def __init__(self, address: Address, prepare: Callable[[], Sequence[Command]]) -> None:
+    def __init__(self, address: Address) -> None:
         self.address = address
-        self._prepare = prepare  #: commands that every new connection begins with
         self._wire: Wire | None = None
         self._connecting: asyncio.Task[Wire] | None = None
         self.closed = False
@@ -108,11 +109,6 @@ class Link:
     async def _connect(self) -> Wire:
         try:
             wire = await connect(self.address, self.address.timeout)
-            for command in self._prepare():
-                reply = await wire.call(command)
-                if isinstance(reply, hiredis.ReplyError):
-                    wire.close()
-                    raise translated(reply, self.address.shown)
             self._wire = wire
             return wire
         finally:

@@ -6,7 +6,6 @@ of hashes); the commit then holds only if they are still what was read, and is p
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +15,8 @@ from penstock.drivers.redis.wire import Argument, Command
 Cell = tuple[str, str]
 #: takes the answers of the steps; what it returns is the result of a Step
 Answer = Callable[[list[Any]], Any]
+#: takes what a guard says about its refusal
+Refusal = Callable[[Any], Exception]
 #: what a Step's `work` is: plans itself into a transaction
 Work = Callable[["Transaction"], "Answer | Awaitable[Answer]"]
 #: arguments of one command; Lua cannot hand on more than some 8,000
@@ -26,8 +27,8 @@ class Server(Protocol):
     """What a transaction needs of its driver."""
 
     @property
-    def ahead(self) -> float:
-        """Seconds that the driver's clock is ahead of the real one."""
+    def moment(self) -> float | None:
+        """The time by an injected clock; None: the server's own decides."""
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         """Answers to plain commands."""
@@ -39,11 +40,10 @@ class Transaction:
     def __init__(self, server: Server, careful: bool = False) -> None:
         self.careful = careful
         self.now = 0.0  #: unix seconds by the server's clock, once something was loaded
-        self.tasks: set[str] = set()  #: ids that are written without a look
-        self.lines: list[bytes] = []  #: for the feed
-        self.counts: Counter[str] = Counter()
-        self.refusals: list[Exception | None] = []  #: for each guard; None: try again, carefully
+        self.tasks: set[str] = set()  #: ids of the records that it creates
+        self.refusals: list[Refusal | None] = []  #: for each guard; None: try again, carefully
         self._server = server
+        self._names: set[str] = set()
         self._guards: list[Argument] = []
         self._steps: list[Argument] = []
         self._count = 0
@@ -52,13 +52,15 @@ class Transaction:
         self._lives: dict[Cell, float] = {}
         self._wakes: dict[str, None] = {}
 
-    def guard(self, name: str, *arguments: Argument, refused: Exception | None = None) -> None:
-        """Do nothing at all unless this holds."""
+    def guard(self, name: str, *arguments: Argument, refused: Refusal | None = None) -> None:
+        """Do nothing at all unless this holds. `refused` makes the error of what the guard says about it."""
+        self._names.add(name)
         self._guards += (name, len(arguments), *arguments)
         self.refusals.append(refused)
 
     def do(self, name: str, *arguments: Argument) -> int:
         """Add a step; the place of its answer."""
+        self._names.add(name)
         self._steps += (name, len(arguments), *arguments)
         self._count += 1
         return self._count
@@ -69,12 +71,6 @@ class Transaction:
         for first in range(0, len(arguments), most):
             self.do("call", *command, *arguments[first : first + most])
 
-    def all_absent(self, keys: Sequence[str]) -> None:
-        self._exist("absent", keys)
-
-    def all_present(self, keys: Sequence[str]) -> None:
-        self._exist("present", keys)
-
     def wake(self, channel: str) -> None:
         """Wake who listens to this channel."""
         self._wakes[channel] = None
@@ -84,7 +80,8 @@ class Transaction:
         if self.now:
             return await self._server.ask(commands)
         (seconds, fraction), *answers = await self._server.ask((("TIME",), *commands))
-        self.now = int(seconds) + int(fraction) / 1_000_000 + self._server.ahead
+        moment = self._server.moment
+        self.now = int(seconds) + int(fraction) / 1_000_000 if moment is None else moment
         return answers
 
     async def load(self, cells: Iterable[Cell], guarded: bool = True) -> None:
@@ -115,36 +112,24 @@ class Transaction:
         self._cells[key, field] = value
         self._lives[key, field] = seconds
 
-    def known(self, key: str, value: bytes) -> None:
-        """A step writes this cell; let later steps of this transaction see it."""
-        self._cells[key, ""] = value
-
     def staged(self, key: str) -> dict[str, bytes | None]:
         """Fields of a hash that this transaction has read or written."""
         return {field: value for (name, field), value in self._cells.items() if name == key and field}
 
-    def command(self, sha: str) -> Command | None:
-        """The script call; None if nothing is to be written."""
+    def command(self, sha: Callable[[Iterable[str]], str]) -> Command | None:
+        """The script call; None if nothing is to be written. `sha` tells which script has these guards and steps."""
         self._write_cells()
-        for state, change in self.counts.items():
-            if change:
-                self.do("count", state, change)
-        if self.lines:
-            self.do("tell", len(self.lines), b"\n".join(self.lines))
         if not self._count and len(self.refusals) == 0:
             return None
         if self._count:
             self._guard_cells()
         for channel in self._wakes:
             self.do("call", "PUBLISH", channel, "")
+        moment = self._server.moment
         return (
-            "EVALSHA", sha, 0, f"{self._server.ahead:.6f}",
+            "EVALSHA", sha(self._names), 0, "" if moment is None else f"{moment:.6f}",
             len(self.refusals), *self._guards, self._count, *self._steps,
         )  # fmt: skip
-
-    def _exist(self, name: str, keys: Sequence[str]) -> None:
-        for first in range(0, len(keys), MOST):
-            self.guard(name, *keys[first : first + MOST])
 
     def _guard_cells(self) -> None:
         for (key, field), value in self._seen.items():

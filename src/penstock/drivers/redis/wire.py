@@ -32,13 +32,16 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, shown: str, timeout: float, push: Callable[[Any], None] | None = None) -> None:
         self._shown = shown
-        self._timeout = timeout  #: seconds without any answer after which the connection counts as broken; 0: never
+        self._timeout = (
+            timeout  #: seconds in which no byte moves, after which the connection counts as broken; 0: never
+        )
         self._push = push  #: takes every reply that nobody waits for
         self._reader = hiredis.Reader(notEnoughData=_PARTIAL)
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._transport: asyncio.Transport | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self.answers = 0
+        self._received = 0  # bytes
         self.closed = asyncio.get_running_loop().create_future()
 
     @property
@@ -52,8 +55,9 @@ class Wire(asyncio.Protocol):
         if self._transport is None or self.broken:
             future.set_exception(Unavailable(f"{self._shown}: the connection is closed", unsent=True))
             return future
+        packed = _packed(command)  # raises for what cannot be sent; nobody may wait for its answer then
         self._waiting.append(future)
-        self._transport.write(_packed(command))
+        self._transport.write(packed)
         if self._watchdog is None and self._timeout:
             self._watch(loop)
         return future
@@ -80,6 +84,7 @@ class Wire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no such class
 
     def data_received(self, data: bytes) -> None:
+        self._received += len(data)
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not _PARTIAL:
@@ -112,14 +117,18 @@ class Wire(asyncio.Protocol):
                 future.set_exception(Unavailable(f"{self._shown}: {why}"))
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._watchdog = loop.call_later(self._timeout, self._look, self.answers)
+        self._watchdog = loop.call_later(self._timeout, self._look, self._moved())
 
-    def _look(self, answers: int) -> None:
+    def _look(self, moved: tuple[int, int]) -> None:
         self._watchdog = None
         if not self._waiting:
             return
-        if self.answers == answers:
+        if self._moved() == moved:
             self._lose(f"no answer within {self._timeout:g} s")
             self.close()
         else:
             self._watch(asyncio.get_running_loop())
+
+    def _moved(self) -> tuple[int, int]:
+        """Differs once bytes have come or gone: a large message takes its time on a slow line."""
+        return self._received, self._transport.get_write_buffer_size() if self._transport is not None else 0

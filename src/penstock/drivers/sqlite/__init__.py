@@ -8,6 +8,7 @@ lock          processes take turns at writing
 transactions  group commit and reads
 lanes         who executes: a thread beside the event loop, or the caller
 wake          listeners in all processes
+enlist        steps in transactions of others
 errors        SQLite's errors as ours
 """
 

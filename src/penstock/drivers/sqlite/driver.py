@@ -14,6 +14,7 @@ from penstock.core.checkup import Finding
 from penstock.core.errors import StorageError, Unavailable
 from penstock.core.step import Driver, Step
 from penstock.drivers.sqlite.checkup import durability, surroundings
+from penstock.drivers.sqlite.enlist import enlist
 from penstock.drivers.sqlite.errors import translated
 from penstock.drivers.sqlite.file import File, Part
 from penstock.drivers.sqlite.lanes import CallerLane, Lane, ThreadLane
@@ -118,6 +119,10 @@ class SQLite(Driver):
         if job.error is not None:
             raise job.error
         return job.results
+
+    def enlist(self, steps: Sequence[Step[Any]], connection: Any) -> None:
+        """Run steps in the transaction that is open on `connection`; see core.step.Driver."""
+        enlist(steps, connection, self.path, self._file.wakes)
 
     async def open(self) -> None:
         """Check and prepare the file. Raises StorageError or Unavailable."""

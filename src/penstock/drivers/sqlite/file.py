@@ -106,6 +106,8 @@ class File:
 
     def _fill(self) -> None:
         os.makedirs(self.wakes, exist_ok=True)
+        if not os.access(self.wakes, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "no right to write", self.wakes)
         if os.path.exists(self.path):
             if not os.access(self.path, os.W_OK) or not os.access(os.path.dirname(self.path), os.W_OK):
                 raise PermissionError(errno.EACCES, "no right to write", self.path)
