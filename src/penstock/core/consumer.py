@@ -5,6 +5,8 @@ Pure waiting: what a claim does is the back end's.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,6 +20,10 @@ from penstock.core.step import Step
 #: DESIGN §5.6: a batch holds at most so many messages and bytes; a larger message is a batch of its own
 BATCH = 100
 BATCH_BYTES = 4 * 1024 * 1024
+#: seconds after a fetch that failed during which a claim of it may still turn out to have been carried out
+SUSPICION = 60.0
+#: seconds between two looks for it
+_LOOK = 1.0
 #: seconds; a timer may fire a little early, then the claim finds nothing yet and it is set again
 _SHORTEST = 0.001
 
@@ -49,15 +55,36 @@ class ClaimingConsumer(Consumer):
         self._fetching = False
         self._nudged = False
         self._stopped = False
+        self._suspicious = 0.0  #: until when, by the monotonic clock
 
     @abstractmethod
     def claim(self, queues: Sequence[str], limit: int) -> Step[Claim]:
         """Claim at most `limit` messages, and BATCH_BYTES, from `queues`, the first of which has the first turn."""
 
+    async def recovered(self) -> list[Delivery]:
+        """What is claimed here and nobody was told of: the answer to the claim got lost. Nothing, where none can be."""
+        return []
+
     async def fetch(self, limit: int) -> list[Delivery]:
         """Claim a batch; wait until there is one."""
         if self._stopped:
             return []
+        try:
+            if time.monotonic() >= self._suspicious:
+                return await self._fetch(limit)
+            # A server may also carry out a claim after we have given it up: it is looked for again and again.
+            if lost := await self.recovered():
+                return lost
+            look = asyncio.get_running_loop().call_later(_LOOK, self.nudge)
+            try:
+                return await self._fetch(limit)
+            finally:
+                look.cancel()
+        except BaseException:  # whatever it is: nobody knows what the server has done
+            self._suspicious = time.monotonic() + SUSPICION
+            raise
+
+    async def _fetch(self, limit: int) -> list[Delivery]:
         self._nudged, self._fetching = False, True
         self._listener = self._listener or self._listen()
         try:

@@ -26,6 +26,7 @@ PenstockError
     ├── MaxRetriesExceededError
     ├── NotRegistered         no worker knows the task
     ├── ProgramError          a program ended with an exit code that is not 0, by a signal, or could not be started
+    │   └── ProgramRefused    with exit code 65: these arguments will never do; it is not retried
     └── RemoteError           stand-in for an exception class that is not importable here
 
 Control flow, raised inside a task: Retry, Ignore, Reject.
@@ -38,7 +39,14 @@ from typing import Any
 
 
 class PenstockError(Exception):
-    """The root of all errors raised by Penstock."""
+    """The root of all errors raised by Penstock.
+
+    Where many tasks are submitted together, `index` is the place of the one that was refused, None if it is of no
+    single one, and `accepted` are the task_ids that were queued before the error.
+    """
+
+    index: int | None = None
+    accepted: Sequence[str] = ()
 
 
 class ConfigurationError(PenstockError):
@@ -207,6 +215,10 @@ class ProgramError(TaskError):
     """A program did not do its work: the message tells its exit code or signal and the end of its STDERR."""
 
     wire_module = "penstock.core.errors"
+
+
+class ProgramRefused(ProgramError):
+    """A program ended with exit code 65 (EX_DATAERR): its input is wrong, and no retry will change that."""
 
 
 class RemoteError(TaskError):

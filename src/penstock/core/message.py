@@ -1,4 +1,4 @@
-"""What travels: a message, and one hand-over of it to a worker. Values only; the wire format is core.protocol's."""
+"""What travels: a message, and its hand-over to a worker. Values only; the wire format is core.protocol's."""
 
 from __future__ import annotations
 
@@ -29,9 +29,21 @@ class Message:
 
     @property
     def task_id(self) -> str:
-        """The task's id, or "" for a raw message."""
+        """The task's id, or "" for a raw message, and for an id with a NUL, which not every back end can store."""
         found = self.headers.get("id")
-        return found if isinstance(found, str) else ""
+        return found if isinstance(found, str) and "\0" not in found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the check step needs to know of a record before it lets a delivery run."""
+
+    state: str
+    cancel: str
+    generation: int
+    retries: int
+    deliveries: int
+    held: float | None = None  #: STARTED under a lease that is alive: seconds it has left, below 0 if it is late
 
 
 @dataclass(slots=True)
@@ -41,3 +53,4 @@ class Delivery:
     message: Message
     tag: Any
     redelivered: bool = False  #: an earlier delivery of this message was not settled
+    standing: Standing | None = None  #: how its record stood at the claim, if the broker could see that; None: look

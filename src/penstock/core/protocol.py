@@ -192,7 +192,7 @@ def raw_arguments(message: Message, max_body: int = MAX_BODY) -> tuple[bytes, by
     _accept(message)
     try:
         parts = _RAW_BODY.decode(_plain(message, max_body))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadMessage(f"the body is not [args, kwargs, embed]: {error}") from error
     return bytes(parts[0]), bytes(parts[1])
 
@@ -244,7 +244,7 @@ def _upgrade(message: Message, content: Any, max_body: int) -> Any:
 def _fields(body: bytes) -> dict[str, bytes]:
     try:
         return {key: bytes(value) for key, value in _RAW_FIELDS.decode(body).items()}
-    except msgspec.DecodeError as error:  # NaN, which `loads` is more lenient with
+    except (msgspec.DecodeError, RecursionError) as error:  # NaN, which `loads` is more lenient with
         raise BadMessage(f"the body cannot be decoded: {error}") from error
 
 
@@ -266,8 +266,8 @@ def _parts(content: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
 
 def _text(headers: Mapping[str, Any], name: str) -> str:
     found = headers.get(name)
-    if not isinstance(found, str) or not found:
-        raise BadMessage(f"the header `{name}` is {preview(found, 60)}; it must be a text that is not empty")
+    if not isinstance(found, str) or not found or "\0" in found:
+        raise BadMessage(f"the header `{name}` is {preview(found, 60)}; it must be a text, not empty, without NUL")
     return found
 
 

@@ -116,17 +116,6 @@ class Ending:
     deliveries: int = 0  #: the count to keep if it is higher than the record's (exhausted deliveries)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the check step needs to know of a record before it lets a delivery run."""
-
-    state: str
-    cancel: str
-    generation: int
-    retries: int
-    deliveries: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which records: every given field must match. Empty sequences match nothing given, i.e. everything."""
@@ -138,6 +127,9 @@ class Filter:
     text: str = ""  #: part of the arguments, result or id, case-insensitive for ASCII
     since: float | None = None  #: created at or after, unix seconds
     until: float | None = None  #: created before, unix seconds
+    due_after: float | None = None  #: not to run before a time (`eta`) that is later than this, unix seconds
+    due_by: float | None = None  #: free to run at this time: without an `eta`, or with one that is not later
+    unconfirmed: bool = False  #: only those that are unconfirmed (Records.confirm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +149,18 @@ class Change:
     task_id: str
     task: str
     queue: str
-    state: str  #: the new state; "PROGRESS" for a progress report
+    state: str  #: the new state; "PROGRESS" for a progress report, "LOG" where there are new log lines
     worker: str = ""
     progress: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogPiece:
+    """Some lines that a task wrote one after the other, as they are kept: in one piece."""
+
+    task_id: str
+    number: int  #: rises in the order of writing (unix nanoseconds): no other piece of the task has it
+    lines: bytes  #: encoded JSON: [{"at", "level", "logger", "text", "attempt"}, …]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ class Excerpt:
     lines: int  #: how many lines the stretch has, whomever they are about
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A message that nobody will run again by itself."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 
+from penstock.core.message import Standing
 from penstock.core.record import (
     Change,
     Command,
@@ -17,9 +18,9 @@ from penstock.core.record import (
     Ending,
     Excerpt,
     Filter,
+    LogPiece,
     Page,
     Record,
-    Standing,
     Start,
     WorkerInfo,
 )
@@ -86,6 +87,16 @@ class Records(ABC):
         """Raise the delivery counts of tasks whose process died to at least these, by id; ended ones are passed by."""
 
     @abstractmethod
+    def park(self, task_ids: Sequence[str], lease: str) -> Step[list[bool]]:
+        """The messages of these runs, STARTED under `lease`, are about to leave the broker: the records stand for them.
+
+        They count as unconfirmed, so that a sweep publishes what the lease's end leaves waiting; the next `start`, an
+        ending or a confirmation clears that. False for those that do not run under `lease`.
+
+        Raises LeaseLost if `lease` is not alive.
+        """
+
+    @abstractmethod
     def put_back(self, deliveries: Mapping[str, int], lease: str) -> Step[None]:
         """Runs that had begun under `lease` are handed back unfinished: they wait again.
 
@@ -128,7 +139,10 @@ class Records(ABC):
 
     @abstractmethod
     def confirm(self, task_ids: Sequence[str]) -> Step[None]:
-        """Mark publishes as confirmed."""
+        """Mark publishes as confirmed.
+
+        An ended task that is unconfirmed was cancelled where its message could not be found: it may still wait.
+        """
 
     @abstractmethod
     def unconfirmed(self, older: float, limit: int) -> Step[list[Record]]:
@@ -139,12 +153,17 @@ class Records(ABC):
         """Records newest first.
 
         A walk by cursor sees every record that was there at its start once, and none twice, while tasks arrive.
+        A search for text may lead on from a page that is not full, even empty, so that no read takes long.
         Raises ValueError for a cursor that is not one.
         """
 
     @abstractmethod
     def count(self, which: Filter, at_most: int = 1_000_000) -> Step[int]:
         """How many records match; counting stops at `at_most`."""
+
+    @abstractmethod
+    def oldest(self, which: Filter) -> Step[float | None]:
+        """When the first record that matches was created, in the order of coming; None if none does."""
 
     @abstractmethod
     def expired(self, limit: int) -> Step[list[str]]:
@@ -162,7 +181,7 @@ class Records(ABC):
     def changes(self, after: int | None, limit: int = 1000) -> Step[list[Change]]:
         """The feed after a sequence number, oldest first; `after=None`: the newest line only (where the feed stands).
 
-        Kept for an hour at least. PENDING (submission), STARTED, RETRY, progress and endings appear.
+        Kept for an hour at least. PENDING (submission), STARTED, RETRY, progress, log lines and endings appear.
         """
 
     @abstractmethod
@@ -175,6 +194,22 @@ class Records(ABC):
     @abstractmethod
     def watch(self, task_ids: Sequence[str] | None = None) -> Watch:
         """Watch some tasks, or the whole feed (None)."""
+
+
+class Logs(ABC):
+    """The last lines that tasks wrote. They are kept as long as the records, and go with them."""
+
+    @abstractmethod
+    def add(self, pieces: Sequence[LogPiece], keep: int, *, tell: bool) -> Step[list[str]]:
+        """Keep pieces, those already there passed over; return the ids of tasks that have no record: nothing is kept.
+
+        Of each task's pieces the newest stay that have at most `keep` bytes together, and the newest in any case.
+        `tell`: the feed says that there is something new ("LOG").
+        """
+
+    @abstractmethod
+    def of_task(self, task_id: str) -> Step[list[LogPiece]]:
+        """What is kept of one task, oldest first."""
 
 
 class Leases(ABC):
@@ -316,7 +351,8 @@ class Keys(ABC):
     def sweep(self, limit: int = 10_000) -> Step[int]:
         """Delete what has outlived its time (keys, locks, letters, workers, the feed's tail); return how many rows.
 
-        At most `limit` of each kind: call again until it returns fewer than `limit`.
+        At most `limit` of each kind: call again until it returns fewer than `limit`. A store that gives room back
+        to the file system piece by piece does so here, and returns `limit` while there is more.
         """
 
 
@@ -357,6 +393,7 @@ class ResultBackend(ABC):
 
     driver: Driver
     records: Records
+    logs: Logs
     leases: Leases
     workers: Workers
     mailbox: Mailbox

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from penstock.core.errors import Ignore, Reject, Retry
+from penstock.core.errors import Ignore, ProgramRefused, Reject, Retry
 
 UNSAID_LIMIT: Final = 3  #: retries for `autoretry_for` and `self.retry()` where `max_retries` is not given
 
@@ -57,6 +57,6 @@ class RetryPolicy:
         return full * (0.5 + rng.random() / 2) if self.jitter else full
 
     def _covers(self, exc: BaseException) -> bool:
-        if isinstance(exc, (Ignore, Reject, *self.dont_autoretry_for)):
+        if isinstance(exc, (Ignore, Reject, ProgramRefused, *self.dont_autoretry_for)):
             return False
         return isinstance(exc, Exception if self.autoretry_for is None else self.autoretry_for)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
+from penstock.core import access, discovery
 from penstock.core.errors import ConfigurationError
 from penstock.core.fault import reason, unknown
 from penstock.core.ids import new_id
@@ -51,11 +52,13 @@ class Settings:
     lease_renewal: Seconds = 3.0
     grace: Annotated[float, Meta(ge=0, le=10**9)] = 25.0  #: for running tasks after SIGTERM
     max_deliveries: Count = 5
+    park_after: Seconds = 60.0  #: of running, where the broker's server takes back what is held for long (RabbitMQ)
     max_tasks_per_child: Annotated[int, Meta(ge=0, le=10**9)] = 0  #: 0: no limit
     max_memory_per_child: Annotated[int, Meta(ge=0)] = 0  #: bytes; 0: no limit
 
     result_expires: Seconds = 7 * 86400.0
     max_records: Count = 1_000_000  #: finished ones that are kept
+    task_log: Annotated[int, Meta(ge=0, le=10**9)] = 64 * 1024  #: bytes of log lines that are kept of a task; 0: none
     max_body: Count = 10_000_000
     max_raw_body: Count = 128 * 1024 * 1024
     json_depth: Annotated[int, Meta(ge=2, le=200)] = 64
@@ -64,8 +67,12 @@ class Settings:
     eager_propagates: bool = False  #: and raise there what they raise
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    def load(
+        cls, environ: Mapping[str, str] | None = None, serves: Callable[[str], str] = lambda _: "", **overrides: Any
+    ) -> Settings:
         """Overrides that are not None, else the environment (os.environ by default), else the defaults.
+
+        `serves` tells what is wrong with a URL for whoever is to use it; "" if nothing is.
 
         Raises ConfigurationError with every fault found, each naming its variable or argument.
         """
@@ -81,7 +88,11 @@ class Settings:
             except msgspec.ValidationError as error:
                 shown = "" if name in _SECRETS else f"={given!r}"
                 faults.append(f"{source}{shown}: {reason(error)}")
-        settings = _placed(cls(**values), environ, overrides, faults)
+        for name in ("broker_url", "result_backend"):
+            if name in values:
+                values[name] = discovery.completed(values[name], environ)
+        sources = {name: _given(name, environ, overrides)[0] for name in _KINDS}
+        settings = _placed(cls(**values), sources, serves, faults)
         if faults:
             raise ConfigurationError(*faults)
         return settings
@@ -111,15 +122,17 @@ def _read(text: str, kind: Any) -> Any:
 
 
 def _placed(
-    settings: Settings, environ: Mapping[str, str], overrides: Mapping[str, Any], faults: list[str]
+    settings: Settings, sources: Mapping[str, str], serves: Callable[[str], str], faults: list[str]
 ) -> Settings:
     """The rules between fields; relative paths made absolute, the result backend found."""
     urls = {"broker_url": settings.broker_url, "result_backend": settings.result_backend}
     for name, url in urls.items():
         try:
-            urls[name] = _checked(name, url)
+            urls[name] = _checked(name, url, serves)
         except ConfigurationError as error:
-            faults.append(f"{_given(name, environ, overrides)[0]}: {error}")
+            faults.append(f"{sources[name]}: {error}")
+    for name, found in access.faults(settings.api_keys, settings.api_rate_limit).items():
+        faults += [f"{sources[name]}: {fault}" for fault in found]
     if not urls["result_backend"] and scheme(urls["broker_url"]) not in _NO_RECORDS:
         urls["result_backend"] = urls["broker_url"]
     if settings.eager:
@@ -129,7 +142,7 @@ def _placed(
     return replace(settings, broker_url=urls["broker_url"], result_backend=urls["result_backend"])
 
 
-def _checked(name: str, url: str) -> str:
+def _checked(name: str, url: str, serves: Callable[[str], str]) -> str:
     if name == "result_backend" and not url:
         return url
     if not scheme(url):
@@ -139,4 +152,7 @@ def _checked(name: str, url: str) -> str:
             "rpc:// answers to the sender only and keeps no records; name a place that does, e.g. sqlite:///x.db "
             "(callers that ask for an rpc answer by reply_to get one in addition)"
         )
-    return absolute(url)
+    url = absolute(url)
+    if fault := serves(url):
+        raise ConfigurationError(fault)
+    return url

@@ -9,11 +9,13 @@ together where they can be, and one after the other, in the stated order, where 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from inspect import isawaitable
 from itertools import groupby
 from typing import Any, Generic, TypeVar
 
 from penstock.core.checkup import Finding
+from penstock.core.errors import ConfigurationError
 
 T_co = TypeVar("T_co", covariant=True)
 A = TypeVar("A")
@@ -23,8 +25,8 @@ B = TypeVar("B")
 class Driver(ABC):
     """A connection to one server or file, shared by the broker and the result backend that live there."""
 
-    #: Whether a step's `work` is a plain function of one argument that runs inside the transaction: then a second step
-    #: can be made of the first one's result within the same transaction (`follow`).
+    #: Whether a step's `work` is a function of one argument, plain or asynchronous, that runs inside the transaction:
+    #: then a second step can be made of the first one's result within the same transaction (`follow`).
     composes = False
 
     @abstractmethod
@@ -40,6 +42,19 @@ class Driver(ABC):
     async def open(self) -> None:
         """Connect and prepare (schema, scripts). Opening twice is fine."""
 
+    def enlist(self, steps: Sequence[Step[Any]], connection: Any) -> Awaitable[None] | None:
+        """Run steps in a transaction of somebody else, on a connection of theirs to this place.
+
+        They and their wake-ups count once that transaction is committed, and never if it is not. To be awaited where
+        the connection is asynchronous. Raises TaskIdTaken, and ConfigurationError where the connection leads elsewhere,
+        or where the place knows no transactions that others could share.
+        """
+        del steps
+        raise ConfigurationError(
+            f"messages are not kept in the database of the {type(connection).__name__} that was given, so they cannot "
+            "be part of its transaction; give on_commit=… instead, and they are sent after the commit"
+        )
+
     async def examine(self) -> list[Finding]:
         """What `doctor` tells of the server or file: versions, durability, room. Secrets are left out."""
         return []
@@ -52,11 +67,12 @@ class Driver(ABC):
 class Step(Generic[T_co]):
     """One piece of work for a driver. `work` is the driver's own kind of thing: for SQLite, a function."""
 
-    __slots__ = ("driver", "wakes", "work")
+    __slots__ = ("driver", "plain", "wakes", "work")
 
-    def __init__(self, driver: Driver, work: Any, wakes: str = "") -> None:
+    def __init__(self, driver: Driver, work: Any, wakes: str = "", plain: Callable[[], str] | None = None) -> None:
         self.driver = driver
         self.work = work
+        self.plain = plain  #: the same as one statement without parameters, for connections of others (Driver.enlist)
         self.wakes = wakes  #: topics whose listeners are woken once the step is durable; "" for none
 
     def __await__(self) -> Generator[Any, None, T_co]:
@@ -81,11 +97,20 @@ async def follow(first: Step[A], make: Callable[[A], Step[B]], driver: Driver) -
         found = await first
         return found, await make(found)
 
-    def work(connection: Any) -> tuple[A, B]:
-        found: A = first.work(connection)
+    def then(found: A) -> Step[B]:
         second = make(found)
         both.wakes = f"{first.wakes} {second.wakes}".strip()
-        return found, second.work(connection)
+        return second
+
+    async def await_both(answer: Awaitable[A], connection: Any) -> tuple[A, B]:
+        found = await answer
+        return found, await then(found).work(connection)
+
+    def work(connection: Any) -> Any:
+        answer = first.work(connection)
+        if isawaitable(answer):
+            return await_both(answer, connection)
+        return answer, then(answer).work(connection)
 
     both: Step[tuple[A, B]] = Step(driver, work, first.wakes)
     return await both

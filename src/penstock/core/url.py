@@ -13,6 +13,8 @@ from penstock.core.errors import ConfigurationError
 _USERINFO: Final = re.compile(r"(://[^:/?#@\s]*):.*@", re.DOTALL)
 _SECRET: Final = re.compile(r"([?&][^=&#]*(?:pass|secret|token|key)[^=&#]*=)[^&#]*", re.IGNORECASE)
 _SQLITE: Final = "sqlite:///"
+_POSTGRES: Final = frozenset({"postgresql", "postgres"})
+_WHERE: Final = frozenset({"schema", "host", "port", "dbname", "user"})
 
 
 def redact(url: str) -> str:
@@ -40,9 +42,16 @@ def absolute(url: str) -> str:
 
 
 def place(url: str) -> str:
-    """What is equal for two URLs of the same server or file: the URL without its options."""
+    """What is equal for two URLs of the same server or file: the URL without its options.
+
+    Of PostgreSQL's options, the schema is part of the place, and so are those that say where the server is.
+    """
     kind, _, rest = absolute(url).partition("://")
-    return f"{kind.lower()}://{rest.partition('?')[0].rstrip('/')}"
+    where, _, options = rest.partition("?")
+    if kind.lower() not in _POSTGRES:
+        return f"{kind.lower()}://{where.rstrip('/')}"
+    given = "&".join(sorted(each for each in options.split("&") if each.partition("=")[0] in _WHERE))
+    return f"postgresql://{where.rstrip('/')}?{given}".rstrip("?")
 
 
 def file(url: str) -> Path | None:
