@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import heapq
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Final
 
-from penstock.core.broker import Broker, Consumer, QueueDepth, Withdrawal
+from penstock.core.broker import Broker, Consumer, Declaration, QueueDepth, Withdrawal
 from penstock.core.consumer import BATCH_BYTES, Claim, ClaimingConsumer
 from penstock.core.encoding import dumps, loads
 from penstock.core.message import Delivery, Message, priority_step
-from penstock.core.step import Driver, Step
+from penstock.core.opening import Opener
+from penstock.core.step import Step
 from penstock.drivers.memory import Memory, Store, Table, open_driver
 
 #: the topic that wakes consumers
@@ -143,6 +143,17 @@ class MemoryBroker(Broker):
                 here.add(message, head, self.driver.clock())
 
         return self.driver.write(publish, MESSAGES)
+
+    def declare(self, declarations: Sequence[Declaration]) -> Step[None]:
+        """Have queues before their first messages."""
+        queues = [each.plain() for each in declarations]
+
+        def declare(store: Store) -> None:
+            paused = Messages(store).paused
+            for queue in queues:
+                paused.setdefault(queue, False)
+
+        return self.driver.write(declare)
 
     def consume(self, queues: Sequence[str], lease: str) -> Consumer:
         """Make a consumer of `queues`; every claim names `lease`."""
@@ -295,16 +306,5 @@ def _nothing(store: Store) -> None:
     """Nothing: that a step runs is the answer."""
 
 
-def open_broker(
-    url: str,
-    *,
-    settings: Any = None,
-    driver: Driver | None = None,
-    blocking: bool = False,
-    clock: Callable[[], float] = time.time,
-) -> Broker:
-    """The broker in the store that `url` names, on `driver` if that is given."""
-    if driver is None:
-        driver = open_driver(url, settings=settings, blocking=blocking, clock=clock)
-    assert isinstance(driver, Memory)
-    return MemoryBroker(driver)
+#: the broker in the store that `url` names
+open_broker: Final = Opener(Memory, open_driver, lambda driver, _: MemoryBroker(driver))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
-from penstock.core.broker import Broker, Consumer, QueueDepth, Withdrawal
+from penstock.core.broker import Broker, Consumer, Declaration, QueueDepth, Withdrawal
 from penstock.core.consumer import BATCH_BYTES, Claim, ClaimingConsumer
 from penstock.core.encoding import dumps, loads
 from penstock.core.errors import MessageTooLarge
 from penstock.core.message import Delivery, Message, priority_step
-from penstock.core.step import Driver, Step
+from penstock.core.opening import Opener
+from penstock.core.step import Step
 from penstock.drivers import sqlfile
 from penstock.drivers.sqlite import SQLite, open_driver
 
@@ -52,6 +52,15 @@ class SQLiteBroker(Broker):
             connection.executemany(_SQL["publish"], rows)
 
         return self.driver.write(publish, MESSAGES)
+
+    def declare(self, declarations: Sequence[Declaration]) -> Step[None]:
+        """Have queues before their first messages."""
+        queues = [(each.plain(),) for each in declarations]
+
+        def declare(connection: sqlite3.Connection) -> None:
+            connection.executemany(_SQL["add_queue"], queues)
+
+        return self.driver.write(declare)
 
     def consume(self, queues: Sequence[str], lease: str) -> Consumer:
         """Make a consumer of `queues`; every claim names `lease`."""
@@ -225,16 +234,5 @@ def _ping(connection: sqlite3.Connection) -> None:
     """Nothing: that a write transaction can begin and end is the answer."""
 
 
-def open_broker(
-    url: str,
-    *,
-    settings: Any = None,
-    driver: Driver | None = None,
-    blocking: bool = False,
-    clock: Callable[[], float] = time.time,
-) -> Broker:
-    """The broker in the file that `url` names, on `driver` if that is given."""
-    if driver is None:
-        driver = open_driver(url, settings=settings, blocking=blocking, clock=clock)
-    assert isinstance(driver, SQLite)
-    return SQLiteBroker(driver)
+#: the broker in the file that `url` names
+open_broker: Final = Opener(SQLite, open_driver, lambda driver, _: SQLiteBroker(driver))

@@ -8,6 +8,7 @@ local STEP = {a = "3", b = "6", c = "9"}
 local HEAD = '{"properties":{"delivery_tag":"'
 local UNACKED, INDEX = K .. "unacked", K .. "unacked_index"
 local CHUNK = 1000
+local CLOCKS = 60 -- seconds by which the clocks of two publishers may differ
 
 local function list_of(level, queue)
   if level == "0" then return K .. queue end
@@ -15,17 +16,21 @@ local function list_of(level, queue)
   return P .. "lane:" .. level .. ":" .. queue
 end
 
+-- the tag that stands in a message from here on, if it may be part of a name
+local function tag_at(message, from)
+  local stop = message:find('"', from, true)
+  local tag = stop and stop - from < 200 and message:sub(from, stop - 1)
+  return tag and not tag:find("[^%w_.:@=~%-]") and tag or nil
+end
+
 -- the tag of a message, and whether it is of ours
 local function tag_of(message)
   if message:sub(1, #HEAD) == HEAD then
-    return message:sub(#HEAD + 1, message:find('"', #HEAD + 1, true) - 1), true
+    local tag = tag_at(message, #HEAD + 1)
+    if tag then return tag, true end
   end
   local from, to = message:find('"delivery_tag": "', 1, true)
-  if from then
-    local stop = message:find('"', to + 1, true)
-    if stop and stop - to < 200 then return message:sub(to + 1, stop - 1), false end
-  end
-  return "?" .. redis.sha1hex(message), false
+  return from and tag_at(message, to + 1) or "?" .. redis.sha1hex(message), false
 end
 
 local function each(command, key, values, group)
@@ -33,6 +38,28 @@ local function each(command, key, values, group)
   for from = 1, #values, most do
     call(command, key, unpack(values, from, math.min(from + most - 1, #values)))
   end
+end
+
+-- Celery's workers take messages without a word to the index of what waits. A list is served in order, so whatever was
+-- published before its front has been taken: with every write some tags are looked at, and these forgotten.
+local function published(tag)
+  local at = tag:find("~", 1, true)
+  local moment = at and tonumber(tag:sub(at + 1, at + 12), 16)
+  return moment and moment / 1000
+end
+
+local function weed(list, waiting, count)
+  local front = call("LINDEX", list, -1)
+  if not front or call("ZCARD", waiting) <= call("LLEN", list) + 100 then return end
+  local tag, ours = tag_of(front)
+  local since = ours and published(tag)
+  if not since then return end
+  local gone = {}
+  for _, each in ipairs(call("ZRANDMEMBER", waiting, 2 * count)) do
+    local at = published(each)
+    if at and at < since - CLOCKS then gone[#gone + 1] = each end
+  end
+  if #gone > 0 then call("ZREM", waiting, unpack(gone)) end
 end
 
 -- put messages into a list, at its end ("LPUSH") or its front ("RPUSH"); forget the index where the list was empty
@@ -50,9 +77,12 @@ local function put(command, level, queue, messages)
   end
   each(command, list, messages)
   each("ZADD", waiting, tags, 2)
+  if level == "0" or STEP[level] then weed(list, waiting, math.min(#messages, CHUNK)) end
 end
 
--- take at most `limit` messages from a list, passing over what was withdrawn
+-- take at most `limit` messages from a list, passing over what was withdrawn. Foreign tags are made unique: whoever
+-- gives one tag to several messages must not lose all but one of them
+local taken = 0
 local function take(level, queue, limit)
   local list = list_of(level, queue)
   local found, tags = {}, {}
@@ -65,9 +95,14 @@ local function take(level, queue, limit)
     for _, message in ipairs(popped) do
       local tag, ours = tag_of(message)
       if not (graves and call("SREM", gone, tag) == 1) then
+        if ours then
+          mine[#mine + 1] = tag
+        else
+          taken = taken + 1
+          tag = tag .. "#" .. format("%.6f", now) .. "." .. taken
+        end
         found[#found + 1] = message
         tags[#tags + 1] = tag
-        if ours then mine[#mine + 1] = tag end
       end
     end
     each("ZREM", P .. "waiting:" .. list, mine)
@@ -172,6 +207,8 @@ function steps.claim(from, to)
           local entries, scores = {}, {}
           for number, message in ipairs(messages) do
             local field = "penstock|" .. lease .. "|" .. level .. "|" .. tags[number]
+            local stop = tags[number]:find("~", 1, true)
+            claimed[#claimed + 1] = stop and tags[number]:sub(1, stop - 1) or false
             tick = tick + 1
             entries[#entries + 1] = field
             entries[#entries + 1] = "[" .. message .. queue[2]
@@ -263,23 +300,29 @@ function steps.withdraw(from)
   return removed
 end
 
--- Answers for each queue that exists: name, ready, delayed, paused, the messages at the front of its lists
+-- Answers for each queue that exists: name, ready, delayed, paused, the messages at the front of its lists, and of our
+-- lanes that hold something (key, how much…)
 function steps.depth()
   local answer = {}
   for _, queue in ipairs(call("SUNION", P .. "queues", P .. "paused")) do
-    local ready, fronts = 0, {}
+    local ready, fronts, lanes = 0, {}, {}
     for _, level in ipairs(LEVELS) do
       local list = list_of(level, queue)
       local length = call("LLEN", list)
       if length > 0 then
         local front = call("LINDEX", list, -1)
         local tag = tag_of(front)
-        ready = ready + math.max(0, length - call("SCARD", P .. "gone:" .. list))
+        local here = math.max(0, length - call("SCARD", P .. "gone:" .. list))
+        ready = ready + here
+        if here > 0 and tonumber(level) and level ~= "0" then
+          lanes[#lanes + 1] = list
+          lanes[#lanes + 1] = here
+        end
         if call("SISMEMBER", P .. "gone:" .. list, tag) == 0 then fronts[#fronts + 1] = tag end
       end
     end
     local delayed, paused = call("ZCARD", P .. "delayed:" .. queue), call("SISMEMBER", P .. "paused", queue)
-    answer[#answer + 1] = {queue, ready, delayed, paused, fronts}
+    answer[#answer + 1] = {queue, ready, delayed, paused, fronts, lanes}
   end
   return {answer, call("HGETALL", P .. "held")}
 end
@@ -301,9 +344,21 @@ function steps.purge(from)
   return found
 end
 
--- field…: claimed, and not to be restored by Celery
-function steps.refresh(from, to)
-  for at = from, to do
-    call("ZADD", INDEX, "XX", format("%.6f", now + (at - from) / 1000000), ARGV[at])
+-- seconds, lease…: what these have claimed is not to be restored by Celery: what was entered longer ago is entered anew
+function steps.keep(from, to)
+  local mine, before, at = {}, format("%.6f", now - ARGV[from]), 0
+  for lease = from + 1, to do mine[ARGV[lease]] = true end
+  while true do
+    local fields, scores = call("ZRANGEBYSCORE", INDEX, "-inf", before, "LIMIT", at, CHUNK), {}
+    for number, field in ipairs(fields) do
+      local stop = field:sub(1, 9) == "penstock|" and field:find("|", 10, true)
+      if stop and mine[field:sub(10, stop - 1)] then
+        scores[#scores + 1] = format("%.6f", now + number / 1000000)
+        scores[#scores + 1] = field
+      end
+    end
+    each("ZADD", INDEX, scores, 2)
+    if #fields < CHUNK then return end
+    at = at + CHUNK - #scores / 2 -- those that were entered anew stand there no more
   end
 end

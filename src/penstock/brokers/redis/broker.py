@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from penstock.brokers.redis.consumer import RedisConsumer
 from penstock.brokers.redis.envelope import Tags, decode, encode, handle, level, marked, published_at
-from penstock.core.broker import Broker, Consumer, QueueDepth, Withdrawal
+from penstock.core.broker import Broker, Consumer, Declaration, QueueDepth, Withdrawal
 from penstock.core.encoding import loads
 from penstock.core.errors import MessageTooLarge
 from penstock.core.message import Message
-from penstock.core.step import Driver, Step
+from penstock.core.opening import Opener
+from penstock.core.step import Step
 from penstock.drivers.redis import Redis, open_driver
 from penstock.drivers.redis.transaction import MOST, Answer, Transaction
 from penstock.drivers.redis.wire import Argument
@@ -42,7 +42,8 @@ class RedisBroker(Broker):
                 raise MessageTooLarge(len(message.body), _LARGEST)
             tag, where = self.tags.new(message.task_id), level(message.priority, celery)
             envelope = encode(message, tag)
-            if message.due is not None and message.due > now - 1:
+            # Celery's workers hold what is early, ours hand it back: nobody need know of a place beside the queue
+            if message.due is not None and message.due > now - 1 and not celery:
                 later.setdefault(message.queue, []).extend((f"{message.due:.6f}", tag, where, envelope))
             else:
                 ready.setdefault((message.queue, where), []).append(envelope)
@@ -56,6 +57,17 @@ class RedisBroker(Broker):
             for (queue, where), envelopes in ready.items():
                 for first in range(0, len(envelopes), MOST):
                     transaction.do("publish", queue, where, *envelopes[first : first + MOST])
+            return _nothing
+
+        return self.driver.step(work)
+
+    def declare(self, declarations: Sequence[Declaration]) -> Step[None]:
+        """Have queues before their first messages."""
+        queues = [each.plain() for each in declarations]
+
+        def work(transaction: Transaction) -> Answer:
+            for queue in queues:
+                self._declare(transaction, queue)
             return _nothing
 
         return self.driver.step(work)
@@ -93,6 +105,15 @@ class RedisBroker(Broker):
                 return [task_id for task_id, was in zip(ids, there, strict=True) if was]
 
             return answer
+
+        return self.driver.step(work)
+
+    def keep(self, leases: Sequence[str]) -> Step[None] | None:
+        """Enter anew what is held for long, so that Celery's workers, who count from the entry, do not restore it."""
+
+        def work(transaction: Transaction) -> Answer:
+            transaction.do("keep", self.driver.address.visibility_timeout / 4, *leases)
+            return _nothing
 
         return self.driver.step(work)
 
@@ -221,19 +242,9 @@ def _depth(row: Sequence[Any], claimed: dict[str, int]) -> QueueDepth:
     name = row[0].decode()
     times = [published_at(tag.decode("utf-8", "replace")) for tag in row[4]]
     known = [moment for moment in times if moment is not None]
-    return QueueDepth(name, row[1], row[2], claimed.get(name, 0), bool(row[3]), min(known, default=None))
+    lanes = {key.decode(): count for key, count in zip(row[5][::2], row[5][1::2], strict=True)}
+    return QueueDepth(name, row[1], row[2], claimed.get(name, 0), bool(row[3]), min(known, default=None), lanes)
 
 
-def open_broker(
-    url: str,
-    *,
-    settings: Any = None,
-    driver: Driver | None = None,
-    blocking: bool = False,
-    clock: Callable[[], float] = time.time,
-) -> Broker:
-    """The broker in the database that `url` names, on `driver` if that is given."""
-    if driver is None:
-        driver = open_driver(url, settings=settings, blocking=blocking, clock=clock)
-    assert isinstance(driver, Redis)
-    return RedisBroker(driver)
+#: the broker in the database that `url` names
+open_broker: Final = Opener(Redis, open_driver, lambda driver, _: RedisBroker(driver))

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import repeat
 from typing import Any
 
-from penstock.brokers.redis.envelope import decode, sleeps_until
-from penstock.core.consumer import BATCH_BYTES, Claim, ClaimingConsumer, Listener
+from penstock.brokers.redis.doorstep import Doorstep
+from penstock.brokers.redis.envelope import decode
+from penstock.core.consumer import BATCH_BYTES, Claim, ClaimingConsumer
 from penstock.core.encoding import dumps
-from penstock.core.errors import PenstockError
-from penstock.core.message import Delivery
-from penstock.core.step import Step, commit
+from penstock.core.message import Delivery, Standing
+from penstock.core.step import Step
 from penstock.drivers.redis import Redis
 from penstock.drivers.redis.transaction import Answer, Transaction
 from penstock.drivers.redis.wire import Argument
 
-#: seconds; a push by a foreign producer wakes nobody by itself: who sleeps looks again
-NET = 1.0
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
-    """What a delivery's tag is: where the message stands."""
+    """What a delivery's tag is: where the message stands. Not frozen: that would take thrice the time to make."""
 
     order: int  #: of its claim
     queue: str
@@ -34,57 +29,23 @@ class Held:
     tag: str
 
 
-class Net(Listener):
-    """A listener that wakes at least every NET seconds."""
-
-    def __init__(self, bell: Listener) -> None:
-        self._bell = bell
-
-    async def wait(self, timeout: float | None = None) -> bool:
-        return await self._bell.wait(NET if timeout is None else min(NET, timeout))
-
-    def poke(self) -> None:
-        self._bell.poke()
-
-    async def close(self) -> None:
-        await self._bell.close()
-
-
 class RedisConsumer(ClaimingConsumer):
-    """Takes messages from lists; keeps its own from being restored by Celery."""
+    """Takes messages from lists."""
 
     def __init__(self, driver: Redis, queues: Sequence[str], lease: str) -> None:
-        super().__init__(queues, lambda: Net(driver.listen(*(f"queue.{queue}" for queue in queues))), driver.clock)
+        super().__init__(queues, self._doorstep, driver.clock)
         self._driver = driver
         self._lease = lease
         self._tails = {queue: b',"",' + dumps(queue) + b"]" for queue in queues}
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, Held] = {}  #: to tell what was claimed by a call whose answer got lost
         self._claims = 0
-        self._doubtful = False
-        self._refreshing: asyncio.Task[None] | None = None
 
-    async def fetch(self, limit: int) -> list[Delivery]:
-        """Claim a batch; wait until there is one. A foreign message whose time has not come goes to sleep."""
-        if self._refreshing is None:
-            self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
-        if self._doubtful and (lost := await self._recovered()):
-            return lost
-        while True:
-            self._doubtful = True  # until the answer is here
-            deliveries = await super().fetch(limit)
-            self._doubtful = False
-            early = [each for each in deliveries if self._early(each)]
-            if not early:
-                return deliveries
-            await commit(*(self.hand_back([each], self._early(each)) for each in early))
-            if len(early) < len(deliveries):
-                return [each for each in deliveries if each not in early]
+    async def _fetch(self, limit: int) -> list[Delivery]:
+        return self._told(await super()._fetch(limit))
 
-    async def stop(self) -> None:
-        """No more messages."""
-        await super().stop()
-        if not self._held:
-            await self._rest_easy()
+    def _told(self, deliveries: list[Delivery]) -> list[Delivery]:
+        self._held.update((delivery.tag.field, delivery.tag) for delivery in deliveries)
+        return deliveries
 
     def claim(self, queues: Sequence[str], limit: int) -> Step[Claim]:
         """Promote what is due, then claim from the front of the queues."""
@@ -94,7 +55,8 @@ class RedisConsumer(ClaimingConsumer):
 
         def work(transaction: Transaction) -> Answer:
             place = transaction.do("claim", *arguments)
-            return lambda replies: self._claimed(replies[place])
+            look = self._driver.look and self._driver.look(transaction)
+            return lambda replies: self._claimed(replies[place], look(replies) if look else repeat(None))
 
         return self._driver.step(work)
 
@@ -127,34 +89,37 @@ class RedisConsumer(ClaimingConsumer):
 
         return self._driver.step(work)
 
-    def _claimed(self, answer: list[Any]) -> Claim:
+    def _doorstep(self) -> Doorstep:
+        driver = self._driver
+        bell = driver.listen(*(f"queue.{queue}" for queue in self._queues))
+        return Doorstep(bell, driver.address, [f"{driver.address.prefix}{queue}" for queue in self._queues])
+
+    def _claimed(self, answer: list[Any], standings: Iterable[Standing | None]) -> Claim:
         due, *portions = answer
-        found = []
+        found, each = [], iter(standings)
         for name, where, tags, messages in portions:
             queue, level = name.decode(), where.decode()
             for tag, raw in zip(tags, messages, strict=True):
-                found.append(self._delivery(queue, level, tag.decode("utf-8", "surrogateescape"), raw))
+                delivery = self._delivery(queue, level, tag.decode("utf-8", "surrogateescape"), raw)
+                standing = next(each)
+                if standing is not None and delivery.tag.tag.startswith(f"{delivery.message.task_id}~"):
+                    delivery.standing = standing  # else a stranger gave it a tag that names another task
+                found.append(delivery)
+        if found and isinstance(self._listener, Doorstep):
+            self._listener.served()
         return Claim(found, float(due) if due else None)
 
     def _delivery(self, queue: str, level: str, tag: str, raw: bytes) -> Delivery:
         self._claims += 1
         held = Held(self._claims, queue, level, f"penstock|{self._lease}|{level}|{tag}", tag)
-        self._held[held.field] = held
         message, redelivered = decode(raw, queue)
         return Delivery(message, held, redelivered)
 
     def _forget(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             self._held.pop(delivery.tag.field, None)
-        if self._stopped and not self._held and self._refreshing is not None:
-            self._refreshing.cancel()
 
-    def _early(self, delivery: Delivery) -> float:
-        """Seconds until a message may run; 0 for now."""
-        until = sleeps_until(delivery.message)
-        return 0.0 if until is None else max(0.0, until - self._clock())
-
-    async def _recovered(self) -> list[Delivery]:
+    async def recovered(self) -> list[Delivery]:
         """What was claimed by a call whose answer got lost."""
         prefix = self._driver.address.prefix
         own = f"penstock|{self._lease}|"
@@ -169,11 +134,11 @@ class RedisConsumer(ClaimingConsumer):
             cursor = int(following)
             if not cursor:
                 break
-        self._doubtful = False
         if not names:
             return []
         [entries] = await self._driver.ask([("HMGET", f"{prefix}unacked", *names)])
-        return [delivery for name, entry in zip(names, entries, strict=True) if (delivery := self._again(name, entry))]
+        pairs = zip(names, entries, strict=True)
+        return self._told([delivery for name, entry in pairs if (delivery := self._again(name, entry))])
 
     def _again(self, name: str, entry: bytes | None) -> Delivery | None:
         queue = next((each for each, tail in self._tails.items() if entry and entry.endswith(tail)), None)
@@ -181,23 +146,3 @@ class RedisConsumer(ClaimingConsumer):
             return None
         level, tag = name[len(f"penstock|{self._lease}|") :].split("|", 1)
         return self._delivery(queue, level, tag, entry[1 : -len(self._tails[queue])])
-
-    async def _refresh(self) -> None:
-        """Keep Celery from restoring what is held for long."""
-        while True:
-            await asyncio.sleep(self._driver.address.visibility_timeout / 4)
-            fields = list(self._held)[:1000]
-            if fields:
-                with contextlib.suppress(PenstockError):
-                    await self._driver.step(partial(_refreshed, fields=fields))
-
-    async def _rest_easy(self) -> None:
-        task, self._refreshing = self._refreshing, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-
-def _refreshed(transaction: Transaction, fields: Sequence[str]) -> Answer:
-    transaction.do("refresh", *fields)
-    return lambda _: None

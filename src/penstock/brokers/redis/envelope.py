@@ -18,7 +18,6 @@ from typing import Any, Final
 from penstock.core.encoding import dumps, loads
 from penstock.core.errors import DecodingError
 from penstock.core.message import Message, priority_step
-from penstock.core.times import parse
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:@-]{1,64}")
 #: the level of a list: our lanes, the queue itself, kombu's lists
@@ -114,20 +113,6 @@ def marked(raw: bytes) -> bytes:
         return dumps(ordered) if raw.startswith(b'{"properties":{"delivery_tag":"') else json.dumps(ordered).encode()
     except (DecodingError, AttributeError, KeyError, TypeError, ValueError):
         return raw
-
-
-def sleeps_until(message: Message) -> float | None:
-    """The time before which a foreign producer's message must not run; None for none, and for nonsense."""
-    eta = message.headers.get("eta")
-    if not message.headers and message.body[:1] == b"{":  # protocol 1 keeps it in the body
-        try:
-            eta = loads(message.body).get("eta")
-        except (DecodingError, AttributeError):
-            return None
-    try:
-        return parse(eta) if isinstance(eta, str) else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _message(found: Any, queue: str) -> tuple[Message, bool]:

@@ -1,0 +1,145 @@
+-- Messages that wait in PostgreSQL, or are with a worker. $1 is the time, NULL for the server's own, where one is needed.
+
+-- name: publish
+WITH queue AS (
+    INSERT INTO penstock.queues (name)
+    SELECT DISTINCT given FROM unnest($2::text[]) AS given
+    WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE name = given)
+    ON CONFLICT DO NOTHING
+)
+INSERT INTO penstock.messages (queue, step, priority, published, due, task_id, head, body)
+SELECT queue, step, priority, penstock.moment($1), CASE WHEN due > penstock.moment($1) THEN due END, task_id, head, body
+FROM unnest($2::text[], $3::smallint[], $4::int[], $5::float8[], $6::text[], $7::bytea[], $8::bytea[])
+AS given (queue, step, priority, due, task_id, head, body);
+
+-- name: enlist
+SELECT penstock.enlist_messages('{}');
+
+-- name: claim
+-- Each queue is walked from its front; rows that others claim at this moment are passed over. What is due is made ready
+-- first ($6), and the answer is then one row without an id: ask again.
+WITH turns AS MATERIALIZED (
+    SELECT given.queue, turn FROM unnest($3::text[]) WITH ORDINALITY AS given (queue, turn)
+    WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE name = given.queue AND paused)
+), promoted AS (
+    UPDATE penstock.messages SET due = NULL WHERE id IN (
+        SELECT late.id FROM turns CROSS JOIN LATERAL (
+            SELECT id FROM penstock.messages
+            WHERE $6 AND messages.queue = turns.queue AND due <= penstock.moment($1) AND due IS NOT NULL
+            ORDER BY due LIMIT 1000 FOR UPDATE SKIP LOCKED
+        ) AS late
+    )
+    RETURNING id
+), found AS MATERIALIZED (
+    SELECT ready.id, step, turn, size FROM turns CROSS JOIN LATERAL (
+        SELECT id, step, octet_length(head) + octet_length(body) AS size FROM penstock.messages
+        WHERE messages.queue = turns.queue AND lease IS NULL AND due IS NULL
+        ORDER BY step DESC, id LIMIT $4 FOR UPDATE SKIP LOCKED
+    ) AS ready
+    WHERE NOT EXISTS (SELECT FROM promoted)
+), ranked AS (
+    SELECT id, step, turn, size, row_number() OVER (PARTITION BY turn, step ORDER BY id) AS place FROM found
+), placed AS (
+    SELECT id, row_number() OVER walk AS number, sum(size) OVER walk AS total FROM ranked
+    WINDOW walk AS (ORDER BY step DESC, place, turn)
+), chosen AS (
+    SELECT array_agg(id) AS ids, array_agg(number) AS numbers FROM placed
+    WHERE number <= $4 AND (number = 1 OR total <= $5)
+), claimed AS (
+    UPDATE penstock.messages SET lease = $2
+    FROM unnest((SELECT ids FROM chosen), (SELECT numbers FROM chosen)) AS taken (id, number)
+    WHERE messages.id = taken.id
+    RETURNING number, messages.id, queue, priority, redelivered, head, body
+), queue AS (
+    INSERT INTO penstock.queues (name)
+    SELECT DISTINCT queue FROM claimed WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE name = claimed.queue)
+    ON CONFLICT DO NOTHING
+)
+SELECT id, queue, priority, redelivered, head, body, number FROM claimed
+UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE EXISTS (SELECT FROM promoted);
+
+-- name: declare
+INSERT INTO penstock.queues (name) SELECT DISTINCT unnest($1::text[]) ON CONFLICT DO NOTHING;
+
+-- name: outlook
+-- What a claim that found nothing is to wait for: whether others hold rows of these queues at this moment, or the next
+-- that is due.
+SELECT bool_or(EXISTS (
+    SELECT FROM penstock.messages WHERE messages.queue = given.queue AND lease IS NULL AND due IS NULL
+)), min((SELECT min(due) FROM penstock.messages WHERE messages.queue = given.queue AND due IS NOT NULL))
+FROM unnest($1::text[]) AS given (queue)
+WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE name = given.queue AND paused);
+
+-- name: settle
+DELETE FROM penstock.messages WHERE id = ANY($1::bigint[]) AND lease = $2;
+
+-- name: hand_back
+UPDATE penstock.messages SET lease = NULL, due = CASE WHEN $4::float8 > 0 THEN penstock.moment($1) + $4 END
+WHERE id = ANY($2::bigint[]) AND lease = $3;
+
+-- name: claimed
+SELECT id, queue, priority, redelivered, head, body FROM penstock.messages
+WHERE lease = $1 AND id <> ALL ($2::bigint[]) ORDER BY id LIMIT 100;
+
+-- name: holders
+SELECT DISTINCT lease FROM penstock.messages WHERE lease IS NOT NULL ORDER BY lease;
+
+-- name: release
+UPDATE penstock.messages SET lease = NULL, redelivered = true WHERE lease = ANY($1::text[])
+RETURNING coalesce(task_id, '');
+
+-- name: withdraw
+WITH gone AS (DELETE FROM penstock.messages WHERE task_id = $1 AND lease IS NULL RETURNING 1)
+SELECT (SELECT count(*) FROM gone)::int,
+    (SELECT lease FROM penstock.messages WHERE task_id = $1 AND lease IS NOT NULL LIMIT 1);
+
+-- name: depth
+-- Queues that nobody has claimed from yet may be known by their messages only: those that came in users' transactions.
+-- A step is compared as a range: otherwise the planner may walk all messages by id, where that step has none.
+WITH RECURSIVE found AS (
+    (SELECT queue FROM penstock.messages WHERE lease IS NULL AND due IS NULL ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT (SELECT queue FROM penstock.messages
+            WHERE lease IS NULL AND due IS NULL AND messages.queue > found.queue ORDER BY queue LIMIT 1)
+    FROM found WHERE found.queue IS NOT NULL
+), late AS (
+    (SELECT queue FROM penstock.messages WHERE due IS NOT NULL ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT (SELECT queue FROM penstock.messages WHERE due IS NOT NULL AND messages.queue > late.queue ORDER BY queue LIMIT 1)
+    FROM late WHERE late.queue IS NOT NULL
+), named AS (
+    SELECT name FROM penstock.queues
+    UNION SELECT queue FROM found WHERE queue IS NOT NULL UNION SELECT queue FROM late WHERE queue IS NOT NULL
+)
+SELECT name,
+    (SELECT count(*) FROM penstock.messages WHERE queue = name AND lease IS NULL AND due IS NULL)::int,
+    (SELECT count(*) FROM penstock.messages WHERE queue = name AND due IS NOT NULL)::int,
+    coalesce((SELECT held.count FROM (
+        SELECT queue, count(*)::int AS count FROM penstock.messages WHERE lease IS NOT NULL GROUP BY queue
+    ) AS held WHERE held.queue = name), 0),
+    coalesce((SELECT paused FROM penstock.queues WHERE queues.name = named.name), false),
+    (SELECT min(published) FROM (
+        SELECT (SELECT published FROM penstock.messages
+                WHERE queue = name AND lease IS NULL AND due IS NULL AND step >= steps.step AND step <= steps.step
+                ORDER BY step DESC, id LIMIT 1)
+        FROM unnest(ARRAY[9, 6, 3, 0]::smallint[]) AS steps (step)
+    ) AS oldest)
+FROM named WHERE $1::text[] IS NULL OR name = ANY($1) ORDER BY name;
+
+-- name: pause
+INSERT INTO penstock.queues (name, paused) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET paused = excluded.paused;
+
+-- name: purge_ready
+DELETE FROM penstock.messages WHERE id IN (
+    SELECT id FROM penstock.messages WHERE queue = $1 AND lease IS NULL AND due IS NULL
+    ORDER BY step DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
+) RETURNING coalesce(task_id, '');
+
+-- name: purge_delayed
+DELETE FROM penstock.messages WHERE id IN (
+    SELECT id FROM penstock.messages WHERE queue = $1 AND due IS NOT NULL ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
+) RETURNING coalesce(task_id, '');
+
+-- name: ping
+-- A transaction that writes nothing lasting, but asks whether it could.
+SELECT pg_current_xact_id();
