@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
+from typing import Final
 
+from penstock.core.opening import Opener
 from penstock.core.results import ResultBackend
-from penstock.core.step import Driver, Step
+from penstock.core.step import Step
 from penstock.drivers.memory import Memory, Store, open_driver
 from penstock.results.memory.dead import MemoryDeadLetters
 from penstock.results.memory.keys import MemoryKeys
 from penstock.results.memory.leases import MemoryLeases
+from penstock.results.memory.logs import MemoryLogs
 from penstock.results.memory.mailbox import MemoryMailbox
 from penstock.results.memory.records import MemoryRecords
 from penstock.results.memory.schedules import MemorySchedules
@@ -24,6 +24,7 @@ class MemoryResults(ResultBackend):
     def __init__(self, driver: Memory) -> None:
         self.driver = driver
         self.records = MemoryRecords(driver)
+        self.logs = MemoryLogs(driver)
         self.leases = MemoryLeases(driver)
         self.workers = MemoryWorkers(driver)
         self.mailbox = MemoryMailbox(driver)
@@ -41,16 +42,5 @@ def _nothing(store: Store) -> None:
     """Nothing: that a step runs is the answer."""
 
 
-def open_results(
-    url: str,
-    *,
-    settings: Any = None,
-    driver: Driver | None = None,
-    blocking: bool = False,
-    clock: Callable[[], float] = time.time,
-) -> ResultBackend:
-    """The result backend in the store that `url` names, on `driver` if that is given."""
-    if driver is None:
-        driver = open_driver(url, settings=settings, blocking=blocking, clock=clock)
-    assert isinstance(driver, Memory)
-    return MemoryResults(driver)
+#: the result backend in the store that `url` names
+open_results: Final = Opener(Memory, open_driver, lambda driver, _: MemoryResults(driver))

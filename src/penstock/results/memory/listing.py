@@ -20,6 +20,9 @@ def matcher(which: Filter) -> Callable[[Record], bool]:
             and _among(record.worker, which.workers)
             and (which.since is None or record.created_at >= which.since)
             and (which.until is None or record.created_at < which.until)
+            and (which.due_after is None or (record.eta is not None and record.eta > which.due_after))
+            and (which.due_by is None or record.eta is None or record.eta <= which.due_by)
+            and not (which.unconfirmed and record.confirmed)
             and (not wanted or search.found(wanted, record))
         )
 

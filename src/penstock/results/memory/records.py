@@ -10,7 +10,8 @@ from typing import TypeVar
 from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound, TaskIdTaken
 from penstock.core.lifecycle import next_generation, revocation
-from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Standing, Start
+from penstock.core.message import Standing
+from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start
 from penstock.core.results import Records, Watch
 from penstock.core.states import PENDING, RETRYABLE, REVOKED, WAITING
 from penstock.core.step import Step
@@ -49,7 +50,7 @@ class MemoryRecords(Records):
 
     def check(self, task_ids: Sequence[str]) -> Step[dict[str, Standing]]:
         """Read the standing of those that exist."""
-        return self._read(lambda rows: {row.record.task_id: _standing(row.record) for row in rows.known(task_ids)})
+        return self._read(lambda rows: {row.record.task_id: _standing(row, rows) for row in rows.known(task_ids)})
 
     def start(self, starts: Sequence[Start], lease: str) -> Step[list[bool]]:
         """Mark runs and charge their deliveries."""
@@ -90,6 +91,15 @@ class MemoryRecords(Records):
                 rows.put(row.changed(deliveries=count))
 
         return self._write(charge)
+
+    def park(self, task_ids: Sequence[str], lease: str) -> Step[list[bool]]:
+        """Let records stand for messages that leave the broker."""
+
+        def park(rows: Rows) -> list[bool]:
+            rows.require(lease)
+            return [rows.park(task_id, lease) for task_id in task_ids]
+
+        return self._write(park)
 
     def put_back(self, deliveries: Mapping[str, int], lease: str) -> Step[None]:
         """Let runs wait again, as before they began."""
@@ -196,6 +206,17 @@ class MemoryRecords(Records):
 
         return self._read(count)
 
+    def oldest(self, which: Filter) -> Step[float | None]:
+        """When the first that matches was created."""
+        matches = matcher(which)
+
+        def oldest(rows: Rows) -> float | None:
+            found = (row for row in rows.rows.values() if matches(row.record))
+            first = min(found, key=lambda row: row.seq, default=None)
+            return None if first is None else first.record.created_at
+
+        return self._read(oldest)
+
     def expired(self, limit: int) -> Step[list[str]]:
         """Ids of waiting records whose time has passed, the longest passed first."""
 
@@ -263,12 +284,15 @@ def _same_submission(found: Record, record: Record) -> bool:
     return bool(record.submitter) and (found.submitter, found.created_at) == (record.submitter, record.created_at)
 
 
-def _standing(record: Record) -> Standing:
-    return Standing(record.state, record.cancel, record.generation, record.retries, record.deliveries)
+def _standing(row: Row, rows: Rows) -> Standing:
+    record = row.record
+    held = rows.leases[row.lease].until - rows.now if rows.alive(row.lease) else None
+    return Standing(record.state, record.cancel, record.generation, record.retries, record.deliveries, held)
 
 
 def _delete(rows: Rows, gone: Iterable[Row]) -> int:
     ids = [row.record.task_id for row in gone]
     for task_id in ids:
         del rows.rows[task_id]
+        rows.logs.pop(task_id, None)
     return len(ids)

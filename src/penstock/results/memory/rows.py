@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock.core.errors import LeaseLost
-from penstock.core.record import Attempt, Change, Record
+from penstock.core.record import Attempt, Change, LogPiece, Record
 from penstock.core.states import ENDED, PENDING, STARTED
 from penstock.drivers.memory import Store, Table
 
@@ -62,6 +62,7 @@ class Rows:
         self.rows: Table[str, Row] = store.table("records")
         self.leases: Table[str, Lease] = store.table("leases")
         self.feed: Table[int, Change] = store.table("changes")
+        self.logs: Table[str, tuple[LogPiece, ...]] = store.table("logs")
         self._numbers = store.part("record numbers", Numbers)
         self._lines = store.part("change numbers", Numbers)
 
@@ -112,6 +113,15 @@ class Rows:
         for row in self.known(deliveries):
             if row.record.state == STARTED and row.lease == lease:
                 self._wait(row, deliveries=deliveries[row.record.task_id])
+
+    def park(self, task_id: str, lease: str) -> bool:
+        """A run under `lease` counts as unconfirmed from now on."""
+        row = self.rows.get(task_id)
+        if row is None or row.record.state != STARTED or row.lease != lease:
+            return False
+        owed = row.record.created_at if row.owed is None else row.owed
+        self.put(replace(row.changed(confirmed=False), owed=owed))
+        return True
 
     def lose(self, lease: str) -> None:
         """Runs under `lease` wait again, and are kept among the attempts as lost."""

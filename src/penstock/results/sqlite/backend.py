@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Callable
-from typing import Any
+from typing import Final
 
+from penstock.core.opening import Opener
 from penstock.core.results import ResultBackend
-from penstock.core.step import Driver, Step
+from penstock.core.step import Step
 from penstock.drivers import sqlfile
 from penstock.drivers.sqlite import SQLite, open_driver
-from penstock.results.sqlite import dead, keys, leases, mailbox, running, schedules, workers
+from penstock.results.sqlite import dead, keys, leases, logs, mailbox, running, schedules, workers
 from penstock.results.sqlite.dead import SQLiteDeadLetters
 from penstock.results.sqlite.keys import SQLiteKeys
 from penstock.results.sqlite.leases import SQLiteLeases
+from penstock.results.sqlite.logs import SQLiteLogs
 from penstock.results.sqlite.mailbox import SQLiteMailbox
 from penstock.results.sqlite.records import SQLiteRecords
 from penstock.results.sqlite.schedules import SQLiteSchedules
@@ -22,18 +22,21 @@ from penstock.results.sqlite.workers import SQLiteWorkers
 
 _SCHEMA = [
     statement
-    for part in (running, leases, workers, mailbox, dead, keys, schedules)
+    for part in (running, logs, leases, workers, mailbox, dead, keys, schedules)
     for statement in sqlfile.split(part.SQL["schema"])
 ]
+#: raised with every change of the tables: a file of an older one gets what it lacks when it is opened
+_VERSION = 2
 
 
 class SQLiteResults(ResultBackend):
     """Results in one SQLite file."""
 
     def __init__(self, driver: SQLite) -> None:
-        driver.require("results", _SCHEMA)
+        driver.require("results", _SCHEMA, _VERSION)
         self.driver = driver
         self.records = SQLiteRecords(driver)
+        self.logs = SQLiteLogs(driver)
         self.leases = SQLiteLeases(driver)
         self.workers = SQLiteWorkers(driver)
         self.mailbox = SQLiteMailbox(driver)
@@ -51,16 +54,5 @@ def _ping(connection: sqlite3.Connection) -> None:
     """Nothing: that a write transaction can begin and end is the answer."""
 
 
-def open_results(
-    url: str,
-    *,
-    settings: Any = None,
-    driver: Driver | None = None,
-    blocking: bool = False,
-    clock: Callable[[], float] = time.time,
-) -> ResultBackend:
-    """The result backend in the file that `url` names, on `driver` if that is given."""
-    if driver is None:
-        driver = open_driver(url, settings=settings, blocking=blocking, clock=clock)
-    assert isinstance(driver, SQLite)
-    return SQLiteResults(driver)
+#: the result backend in the file that `url` names
+open_results: Final = Opener(SQLite, open_driver, lambda driver, _: SQLiteResults(driver))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from penstock.core.cursor import position
@@ -15,6 +16,8 @@ from penstock.drivers.sqlite import SQLite
 from penstock.results.sqlite.rows import head_of, json_text, message_of
 
 SQL = sqlfile.load("penstock.results.sqlite", "dead.sql")
+#: the columns between detail and head, which stand in a letter's fields in the same order
+_plain = attrgetter("died_at", "task_id", "task", "deliveries")
 #: above every number of a row
 _TOP = 2**63 - 1
 
@@ -77,30 +80,10 @@ class SQLiteDeadLetters(DeadLetters):
 
 
 def _row(letter: DeadLetter) -> tuple[Any, ...]:
-    return (
-        letter.id,
-        letter.queue,
-        letter.reason,
-        letter.detail,
-        letter.died_at,
-        letter.task_id,
-        letter.task,
-        letter.deliveries,
-        head_of(letter.message),
-        letter.message.body,
-    )
+    message = letter.message
+    return (letter.id, letter.queue, letter.reason, letter.detail, *_plain(letter), head_of(message), message.body)
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:
-    _, letter_id, queue, reason, detail, died_at, task_id, task, deliveries, head, body = row
-    return DeadLetter(
-        id=letter_id,
-        queue=queue,
-        reason=reason,
-        detail=detail,
-        message=message_of(head, body, queue),
-        died_at=died_at,
-        task_id=task_id,
-        task=task,
-        deliveries=deliveries,
-    )
+    _, letter_id, queue, reason, detail, *plain, head, body = row
+    return DeadLetter(letter_id, queue, reason, detail, message_of(head, body, queue), *plain)

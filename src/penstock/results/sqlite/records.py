@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound
 from penstock.core.lifecycle import next_generation, revocation
-from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Standing, Start
+from penstock.core.message import Standing
+from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start
 from penstock.core.results import Records, Watch
 from penstock.core.states import RETRYABLE, WAITING
 from penstock.core.step import Step
@@ -52,7 +53,8 @@ class SQLiteRecords(Records):
         """Read the standing of those that exist."""
 
         def check(connection: sqlite3.Connection) -> dict[str, Standing]:
-            return {task_id: Standing(*rest) for task_id, *rest in connection.execute(SQL["check"], _ids(task_ids))}
+            given = {**_ids(task_ids), "now": self._driver.clock()}
+            return {task_id: Standing(*rest) for task_id, *rest in connection.execute(SQL["check"], given)}
 
         return self._driver.read(check)
 
@@ -88,6 +90,15 @@ class SQLiteRecords(Records):
             connection.executemany(SQL["charge"], given)
 
         return self._driver.write(charge)
+
+    def park(self, task_ids: Sequence[str], lease: str) -> Step[list[bool]]:
+        """Let records stand for messages that leave the broker."""
+
+        def park(connection: sqlite3.Connection) -> list[bool]:
+            running.require(connection, lease)
+            return [connection.execute(SQL["park"], (task_id, lease)).rowcount == 1 for task_id in task_ids]
+
+        return self._driver.write(park)
 
     def put_back(self, deliveries: Mapping[str, int], lease: str) -> Step[None]:
         """Let runs wait again, as before they began."""
@@ -167,6 +178,10 @@ class SQLiteRecords(Records):
         """Count what matches."""
         return self._driver.read(lambda connection: listing.count(connection, which, at_most))
 
+    def oldest(self, which: Filter) -> Step[float | None]:
+        """When the first that matches was created."""
+        return self._driver.read(lambda connection: listing.oldest(connection, which))
+
     def expired(self, limit: int) -> Step[list[str]]:
         """Ids of waiting records whose time has passed, the longest passed first."""
 
@@ -241,7 +256,7 @@ def _ids(task_ids: Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
 
 
 def _states(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[str, str]:
-    return {task_id: state for task_id, state, *_ in connection.execute(SQL["check"], _ids(task_ids))}
+    return dict(connection.execute(SQL["states"], _ids(task_ids)).fetchall())
 
 
 def _retryable(connection: sqlite3.Connection, task_id: str) -> Record:

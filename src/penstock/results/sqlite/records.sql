@@ -31,6 +31,9 @@ CREATE TABLE IF NOT EXISTS records (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS records_id ON records (task_id);
 CREATE INDEX IF NOT EXISTS records_state ON records (state);
+-- all that counting failures by filter needs; success costs nothing here
+CREATE INDEX IF NOT EXISTS records_undone ON records (state, task, queue, worker, created_at)
+    WHERE state IN ('FAILURE', 'REVOKED');
 CREATE INDEX IF NOT EXISTS records_finished ON records (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS records_expires ON records (expires) WHERE expires IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX IF NOT EXISTS records_owed ON records (owed) WHERE owed IS NOT NULL;
@@ -100,8 +103,12 @@ WHERE seq IN (SELECT value FROM json_each(:seqs)) ORDER BY seq DESC;
 SELECT 1 FROM records WHERE task_id = ?;
 
 -- name: check
-SELECT task_id, state, cancel, generation, retries, deliveries FROM records
+SELECT task_id, state, cancel, generation, retries, deliveries, iif(lease IS NULL, NULL, (
+    SELECT until - :now FROM leases WHERE leases.lease = records.lease AND until > 0)) FROM records
 WHERE task_id IN (SELECT value FROM json_each(:ids));
+
+-- name: states
+SELECT task_id, state FROM records WHERE task_id IN (SELECT value FROM json_each(:ids));
 
 -- name: start
 UPDATE records SET
@@ -131,6 +138,9 @@ UPDATE records SET progress = ? WHERE task_id = ? AND finished_at IS NULL;
 -- name: charge
 UPDATE records SET deliveries = max(deliveries, ?)
 WHERE task_id = ? AND finished_at IS NULL;
+
+-- name: park
+UPDATE records SET owed = coalesce(owed, created_at) WHERE task_id = ? AND state = 'STARTED' AND lease = ?;
 
 -- name: put_back
 UPDATE records SET state = 'PENDING', started_at = NULL, deliveries = ?, lease = NULL
@@ -173,6 +183,9 @@ DELETE FROM records WHERE seq IN (SELECT value FROM json_each(:seqs));
 
 -- name: delete_payloads
 DELETE FROM payloads WHERE seq IN (SELECT value FROM json_each(:seqs));
+
+-- name: delete_logs
+DELETE FROM logs WHERE seq IN (SELECT value FROM json_each(:seqs));
 
 -- name: confirm
 UPDATE records SET owed = NULL

@@ -20,6 +20,7 @@ def delete(connection: sqlite3.Connection, seqs: Sequence[int]) -> int:
     """Delete the records of these numbers."""
     given = {"seqs": json_text(seqs)}
     connection.execute(SQL["delete_payloads"], given)
+    connection.execute(SQL["delete_logs"], given)
     return connection.execute(SQL["delete"], given).rowcount
 
 
