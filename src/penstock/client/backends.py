@@ -32,12 +32,15 @@ class _Kind:
 _KINDS: Final = {
     "sqlite": _Kind("sqlite", blocks=True),
     "memory": _Kind("memory", blocks=True),
-    "redis": _Kind("redis", blocks=False, records=False),
-    "rediss": _Kind("redis", blocks=False, records=False),
-    "redis+socket": _Kind("redis", blocks=False, records=False),
+    "redis": _Kind("redis", blocks=False),
+    "rediss": _Kind("redis", blocks=False),
+    "redis+socket": _Kind("redis", blocks=False),
+    "postgresql": _Kind("postgres", blocks=False),
+    "postgres": _Kind("postgres", blocks=False),
+    "amqp": _Kind("rabbitmq", blocks=False, records=False),
+    "amqps": _Kind("rabbitmq", blocks=False, records=False),
+    "pyamqp": _Kind("rabbitmq", blocks=False, records=False),
 }
-#: Those of DESIGN §1 that are still to come, so that the error can say so.
-_LATER: Final = frozenset({"amqp", "amqps", "pyamqp", "postgresql", "postgres"})
 
 
 class Backends:
@@ -79,7 +82,7 @@ class Backends:
 def connect(settings: Settings, *, blocking: bool = False, clock: Clock = time.time) -> Backends:
     """The unopened back ends of `settings`. Raises ConfigurationError for URLs that no back end serves."""
     broker, results = settings.broker_url, settings.result_backend
-    faults = [fault for url in dict.fromkeys((broker, results)) if url and (fault := _fault(url))]
+    faults = [fault for url in dict.fromkeys((broker, results)) if url and (fault := unserved(url))]
     if not results or (scheme(results) in _KINDS and not _KINDS[scheme(results)].records):
         faults.append(
             f"{redact(results or broker)} cannot hold results; set PENSTOCK_RESULT_BACKEND to a place that can, "
@@ -96,6 +99,20 @@ def connect(settings: Settings, *, blocking: bool = False, clock: Clock = time.t
         blocking=blocking,
         urls=redact(broker) if same else f"{redact(broker)} and {redact(results)}",
     )
+
+
+def connect_bare(settings: Settings, *, clock: Clock = time.time) -> Backends:
+    """The unopened broker of `settings` with a result backend that keeps nothing: for raw messages.
+
+    Raises ConfigurationError for a URL that no back end serves.
+    """
+    url = settings.broker_url
+    if fault := unserved(url):
+        raise ConfigurationError(fault)
+    given = {"settings": settings, "blocking": False, "clock": clock}
+    broker = _part("brokers", url).open_broker(url, driver=_driver(url, given), **given)
+    nowhere = import_module("penstock.results.memory.nowhere")
+    return Backends(broker, nowhere.open_nowhere(clock), urls=redact(url))
 
 
 def can_block(settings: Settings) -> bool:
@@ -125,12 +142,11 @@ def _part(layer: str, url: str) -> ModuleType:
     return import_module(f"penstock.{layer}.{_KINDS[scheme(url)].module}")
 
 
-def _fault(url: str) -> str:
+def unserved(url: str) -> str:
+    """Why no back end can serve this URL; "" if one can."""
     kind = scheme(url)
     if kind in _KINDS:
         return ""
-    if kind in _LATER:
-        return f"{redact(url)}: {kind}:// comes in a later version of Penstock; use sqlite:///NAME.db"
     found = near(kind, _KINDS)
     hint = f"did you mean {found[0]}://?" if found else f"known are {', '.join(f'{name}://' for name in _KINDS)}"
     return f"{redact(url)}: no back end for {kind}://; {hint}"

@@ -20,10 +20,17 @@ LOOK = 0.5  # seconds after which a worker that is silent is looked for
 
 
 async def ask(
-    backends: Backends, worker: str, method: str, arguments: Mapping[str, Any] | None = None, timeout: float = 5.0
+    backends: Backends,
+    worker: str,
+    method: str,
+    arguments: Mapping[str, Any] | None = None,
+    timeout: float = 5.0,
+    *,
+    keep: float | None = None,
 ) -> dict[str, Any]:
     """Send a live worker a letter and return its answer.
 
+    The letter stays in its box for `keep` seconds, if not taken; None: for as long as the answer is waited for.
     Raises NotFound for a worker that is not there, or goes without an answer, and ResultTimeout if no answer came
     within `timeout` seconds.
     """
@@ -33,7 +40,7 @@ async def ask(
     watch = mailbox.watch(_box(question))
     try:
         async with asyncio.timeout(timeout):
-            await mailbox.send(worker, question, timeout)
+            await mailbox.send(worker, question, timeout if keep is None else keep)
             letters = await _taken(backends, worker, _box(question), watch)
     except TimeoutError:
         raise ResultTimeout(f"worker {worker!r} did not answer within {timeout:g} s") from None

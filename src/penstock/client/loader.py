@@ -6,6 +6,8 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +24,8 @@ def load_app(path: str) -> Penstock:
     module = _module(source)
     found = _attribute(module, attribute)
     if isinstance(found, Penstock):
+        with _telling(source):
+            found.load()
         return found
     others = [name for name, value in vars(module).items() if isinstance(value, Penstock)]
     hint = f"; did you mean {source}:{others[0]}?" if others else ""
@@ -64,13 +68,23 @@ def _package(file: Path) -> tuple[str, Path]:
 
 def _imported(name: str, source: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with _telling(source):
+            return importlib.import_module(name)
+    except ConfigurationError as error:
+        cause = error.__cause__
+        missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+        if missing is None or not (name == missing or name.startswith(f"{missing}.")):
+            raise
+        raise ConfigurationError(f"there is no module {name!r} in {Path.cwd()} or on the Python path") from cause
+
+
+@contextmanager
+def _telling(source: str) -> Iterator[None]:
+    """Whatever the user's own code raises becomes one line. Raises ConfigurationError."""
+    try:
+        yield
     except PenstockError as error:
         raise ConfigurationError(f"{source}: {error}") from error
-    except ModuleNotFoundError as error:
-        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
-            raise ConfigurationError(f"{source} cannot be imported: {_told(error)}") from error
-        raise ConfigurationError(f"there is no module {name!r} in {Path.cwd()} or on the Python path") from error
     except (Exception, SystemExit) as error:  # the module is the user's own and may raise anything
         raise ConfigurationError(f"{source} cannot be imported: {_told(error)}") from error
 

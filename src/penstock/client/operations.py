@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+from penstock.client import letters
 from penstock.client.backends import Backends
 from penstock.core.arguments import Arguments
-from penstock.core.errors import Conflict, NotFound
+from penstock.core.broker import QueueDepth
+from penstock.core.errors import Conflict, NotFound, ResultTimeout
 from penstock.core.ids import new_id
 from penstock.core.message import Message
-from penstock.core.record import Command, Record
-from penstock.core.states import ENDED, STARTED
+from penstock.core.record import Command, Filter, Page, Record
+from penstock.core.states import ENDED, PENDING, RETRY, REVOKED, STARTED
 from penstock.core.step import commit, follow
 
 _PAGE = 1000  # messages that are purged in one transaction
+_MOST = 1_000_000  # at which counting stops
+SILENCE = 1.0  # seconds after which a worker that does not answer may have the task that is to be cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,15 @@ async def cancel(backends: Backends, task_id: str, terminate: bool = False) -> C
     # No message in the broker and no claim: whatever still turns up is stopped by the check before the run.
     withdrawn, revoked = await follow(
         backends.broker.withdraw(task_id),
-        lambda gone: records.revoke([task_id] if gone.lease is None else [], reason),
+        lambda gone: records.revoke([task_id] if gone.sure and gone.lease is None else [], reason),
         backends.results.driver,
     )
     done = revoked.get(task_id, False)
-    if not done:
+    if not withdrawn.sure and record.state != STARTED:
+        # Nobody has it: then its message waits on, and is dropped when its turn comes.
+        if not await _ask_all(backends, record, terminate):
+            done = (await records.revoke([task_id], reason)).get(task_id, False)
+    elif not done:
         await _ask_owner(backends, record, withdrawn.lease, terminate)
     found = (await records.get([task_id])).get(task_id, record)
     return Cancelled(found, "revoked" if done else "requested")
@@ -72,10 +82,10 @@ async def retry(backends: Backends, task_id: str) -> Record:
     Raises NotFound, and Conflict in every other state.
     """
     dead = backends.results.dead
-    letters = [letter.id for letter in await dead.of_task(task_id)]
+    buried = [letter.id for letter in await dead.of_task(task_id)]
     # From here on it counts as unconfirmed: should this process die now, a sweep publishes it.
     record = await backends.results.records.reopen(task_id)
-    discard = [dead.discard(letters)] if letters else []
+    discard = [dead.discard(buried)] if buried else []
     await commit(backends.broker.publish([record.message]), backends.results.records.confirm([task_id]), *discard)
     return replace(record, confirmed=True)
 
@@ -99,6 +109,7 @@ async def replay(backends: Backends, letter_id: str) -> Record | None:
 async def purge(backends: Backends, queue: str) -> int:
     """Remove every waiting message of a queue, delayed ones too; their tasks end REVOKED "purged". Returns how many."""
     records = backends.results.records
+    counted = await _counted(backends, queue)
     count = 0
     while True:
         removed, _ = await follow(
@@ -107,22 +118,92 @@ async def purge(backends: Backends, queue: str) -> int:
             backends.results.driver,
         )
         count += len(removed)
+        if removed and not counted:
+            await records.confirm([task_id for task_id in removed if task_id])
         if len(removed) < _PAGE:
-            return count
+            return count if counted else count + await _purge_delayed(backends, queue)
 
 
-async def publish(backends: Backends, queue: str, body: bytes, priority: int = 0) -> None:
+async def depths(backends: Backends, queues: Sequence[str] | None = None) -> list[QueueDepth]:
+    """The queues that exist, by name. What the broker's server does not count is counted in the records.
+
+    Then `claimed` are the tasks that are marked as running, and raw messages are in neither number; `ready` leaves out
+    messages whose tasks were cancelled, and `oldest` is the first task that waits, or is not marked yet.
+    """
+    found = await backends.broker.depth(queues)
+    return [await _completed(backends, depth) for depth in found]
+
+
+async def _completed(backends: Backends, depth: QueueDepth) -> QueueDepth:
+    records, here, now = backends.results.records, (depth.name,), time.time()
+    if depth.delayed is None:
+        later = Filter(states=(PENDING, RETRY), queues=here, due_after=now)
+        depth = replace(depth, delayed=await records.count(later, _MOST))
+    if depth.claimed is None:
+        depth = replace(depth, claimed=await records.count(Filter(states=(STARTED,), queues=here), _MOST))
+        if depth.ready:
+            left = Filter(states=(REVOKED,), queues=here, due_by=now, unconfirmed=True)
+            depth = replace(depth, ready=depth.ready - await records.count(left, depth.ready))
+        if depth.ready:
+            waiting = Filter(states=(PENDING,), queues=here, due_by=now)
+            depth = replace(depth, oldest=await records.oldest(waiting))
+    return depth
+
+
+async def _counted(backends: Backends, queue: str) -> bool:
+    """Whether the broker's server counts and finds everything that waits there."""
+    return all(depth.delayed is not None for depth in await backends.broker.depth([queue]))
+
+
+async def _purge_delayed(backends: Backends, queue: str) -> int:
+    """End the tasks whose delayed messages the broker cannot find; those are dropped when they are due."""
+    records = backends.results.records
+    later, count = Filter(states=(PENDING, RETRY), queues=(queue,), due_after=time.time()), 0
+    while found := (await records.page(later, _PAGE)).items:
+        count += sum((await records.revoke([record.task_id for record in found], "purged")).values())
+    return count
+
+
+async def page(
+    backends: Backends, which: Filter, limit: int, cursor: str | None = None, patience: float = math.inf
+) -> Page:
+    """A page of records that is full if so many match, or as full as it could be made within `patience` seconds.
+
+    Raises ValueError for a cursor that is not one.
+    """
+    until = time.monotonic() + patience
+    found = await backends.results.records.page(which, limit, cursor)
+    items = found.items
+    while found.next is not None and len(items) < limit and time.monotonic() < until:
+        found = await backends.results.records.page(which, limit - len(items), found.next)
+        items += found.items
+    return Page(items, found.next)
+
+
+async def publish(
+    backends: Backends,
+    queue: str,
+    body: bytes,
+    priority: int = 0,
+    *,
+    exchange: str = "",
+    headers: Mapping[str, Any] | None = None,
+    properties: Mapping[str, Any] | None = None,
+) -> None:
     """Put a raw message, for a program that consumes the queue: it is no task and gets no record.
 
-    Raises MessageTooLarge where the server has a limit of its own.
+    With an `exchange` (RabbitMQ) it goes there, and `queue` is its routing key. Raises MessageTooLarge where the server
+    has a limit of its own, and what Broker.post raises.
     """
-    properties = {
+    given = {
         "content_type": "application/octet-stream",
         "content_encoding": "binary",
         "delivery_mode": 2,
         "priority": priority,
+        **(properties or {}),
     }
-    await backends.broker.publish([Message(body, {}, properties, queue, priority)])
+    message = Message(body, dict(headers or {}), given, queue, priority)
+    await (backends.broker.post(exchange, [message]) if exchange else backends.broker.publish([message]))
 
 
 async def wait(
@@ -168,6 +249,27 @@ def _refuse(task_id: str, state: str) -> None:
         raise NotFound(f"there is no task {task_id!r} any more")
     if state in ENDED:
         raise Conflict(f"task {task_id} has ended: {state}", state)
+
+
+async def _ask_all(backends: Backends, record: Record, terminate: bool) -> bool:
+    """Tell the workers of its queue, as the broker does not know who holds it; whether one does, or may: it is silent.
+
+    One that does not hold it now and takes it later finds the mark.
+    """
+    workers = [worker.name for worker in await backends.results.workers.all() if record.queue in worker.queues]
+    arguments = {"task_id": record.task_id, "terminate": terminate}
+    asked = (letters.ask(backends, worker, "cancel", arguments, SILENCE, keep=60.0) for worker in workers)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    return any(_may_hold(answer) for answer in answers)
+
+
+def _may_hold(answer: dict[str, Any] | BaseException) -> bool:
+    """What a worker's answer to a cancellation, or its silence, says of its children. Raises other errors."""
+    if isinstance(answer, dict):
+        return bool(answer.get("silent")) or any(answer["children"].values())
+    if isinstance(answer, (ResultTimeout, NotFound)):
+        return isinstance(answer, ResultTimeout)  # of one that is gone nothing is held any more
+    raise answer
 
 
 async def _ask_owner(backends: Backends, record: Record, lease: str | None, terminate: bool) -> None:

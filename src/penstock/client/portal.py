@@ -8,6 +8,7 @@ ends of their own for each event loop, closed when the loop shuts down its async
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import threading
@@ -32,7 +33,8 @@ class Portal:
         self._blocks = blocks
         self._sides = _Sides()
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _OnLoop] = weakref.WeakKeyDictionary()
-        weakref.finalize(self, self._sides.close)
+        # Collected as garbage it may be anywhere, also inside of what holds a lock: there nothing may be waited for.
+        weakref.finalize(self, self._sides.abandon).atexit = False
         _portals.add(self)
 
     def call(self, work: Work[T], *, waits: bool = False) -> T:
@@ -94,6 +96,10 @@ class _Side(ABC):
     @abstractmethod
     def close(self) -> None: ...
 
+    @abstractmethod
+    def abandon(self) -> None:
+        """Close without waiting for anybody; what is not confirmed is published again by a sweep, and dropped."""
+
 
 class _Sides:
     """The one side of a portal, made under a lock."""
@@ -115,6 +121,11 @@ class _Sides:
         if side is not None:
             side.close()
 
+    def abandon(self) -> None:
+        side, self.side = self.side, None
+        if side is not None:
+            side.abandon()
+
     def reset(self) -> None:
         self.lock = threading.Lock()
         self.side = None
@@ -133,6 +144,9 @@ class _Stepper(_Side):
     def close(self) -> None:
         _step(_close(self._submitter))
 
+    def abandon(self) -> None:
+        _step(self._submitter.backends.close())
+
 
 def _step(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
@@ -148,9 +162,11 @@ class _LoopThread(_Side):
     """One thread that runs an event loop for all callers."""
 
     def __init__(self, backends: Backends) -> None:
+        import uvloop  # noqa: PLC0415 - a program whose back ends block never needs it
+
         self._submitter = Submitter(backends)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="penstock-portal", daemon=True)
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=_serve, args=(self._loop,), name="penstock-portal", daemon=True)
         self._thread.start()
         try:
             self._wait(backends.open())
@@ -167,6 +183,15 @@ class _LoopThread(_Side):
         finally:
             self._stop()
 
+    def abandon(self) -> None:
+        loop, submitter = self._loop, self._submitter
+
+        def end() -> None:
+            loop.create_task(_close(submitter)).add_done_callback(lambda _: loop.stop())
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
+            loop.call_soon_threadsafe(end)
+
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
@@ -178,7 +203,12 @@ class _LoopThread(_Side):
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.close()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """On a thread of its own: run the loop until it is stopped."""
+    loop.run_forever()
+    loop.close()
 
 
 class _OnLoop:
@@ -221,6 +251,14 @@ async def _close(submitter: Submitter) -> None:
 
 _portals: weakref.WeakSet[Portal] = weakref.WeakSet()
 _inherited: list[Any] = []  # a parent's, in a forked child
+
+
+def _at_exit() -> None:
+    for portal in list(_portals):
+        portal.close()
+
+
+atexit.register(_at_exit)
 
 
 def _after_fork() -> None:

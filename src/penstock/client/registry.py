@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from penstock.client import task as tasks
 from penstock.client.task import App, FunctionTask
 from penstock.core import fault
 from penstock.core.errors import ConfigurationError, DuplicateTask
 from penstock.core.task import TaskOptions
+
+if TYPE_CHECKING:
+    from penstock.client.program import ProgramTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -73,6 +76,49 @@ class Registry:
             raise ConfigurationError(f"task {instance.name}: class {kind.__qualname__} has no method `run`")
         instance.options = self._class_options(kind)
         return self._add(instance, tasks.place(kind.run))
+
+    def program(  # noqa: PLR0913 - each is a keyword, as the options of `task` are
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        parameters: Mapping[str, Any] | Callable[..., Any] | None = None,
+        stdin: str | None = None,
+        output: str = "",
+        env: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        cwd: str = "",
+        memory: int = 0,
+        cpu: int = 0,
+        nice: int = 0,
+        pool: int = 0,
+        **options: Any,
+    ) -> ProgramTask:
+        """Make a task of a program: `app.program("thumbnail", ["convert", "-resize", "{size}", "{file}", "-"])`.
+
+        The arguments are one JSON object on its STDIN, and fill the {places} of the command line; no shell is involved.
+        Its STDOUT is the result: the JSON that it is, else text; exit code 0 is success. `parameters` states types by
+        name, or is a function whose signature counts; without, the {places} are texts. `stdin` names the argument
+        (text or bytes) that is STDIN as it is. With `output`, STDOUT becomes a file in that folder, and the result is
+        {"path", "size"}. It sees of the environment what `env` names (and the usual), and `environment`; runs in `cwd`,
+        with at most `memory` bytes, `cpu` seconds. With `pool`, so many processes last, and answer a line of JSON
+        with a line each. `options` are those of a task. Raises ConfigurationError.
+        """
+        from penstock.client.program import ProgramTask, how  # noqa: PLC0415 - whoever has no programs does without all that
+
+        given: dict[str, Any] = {
+            "parameters": parameters,
+            "stdin": stdin,
+            "output": output,
+            "env": env,
+            "cwd": cwd,
+            "pool": pool,
+        }
+        given |= {"environment": environment or {}, "memory": memory, "cpu": cpu, "nice": nice}
+        checked = TaskOptions.of({**self._defaults, **options}, f"program {name}")
+        task = ProgramTask(name, how(argv, given), checked)
+        self._add(task, f"app.program({name!r}, {list(argv)!r})")
+        return task
 
     def near(self, name: str) -> list[str]:
         """Names of tasks that `name` may be a slip of."""

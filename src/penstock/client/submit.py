@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ class Submitter:
 
     def __init__(self, backends: Backends) -> None:
         self.backends = backends
-        self.name = new_id()  #: stands in records whose publish is not confirmed yet
+        self.name = new_id()  #: begins what stands in records whose publish is not confirmed yet
+        self._numbers = itertools.count()
         self._waiting: deque[_Job] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._unconfirmed: deque[str] = deque()  # published, but their records do not say so yet
@@ -124,7 +126,9 @@ class Submitter:
             await commit(results.records.create(records), broker.publish(messages))
             return
         for record in records:
-            record.confirmed, record.submitter = False, self.name
+            record.confirmed = False
+            # Tried again, a submission keeps its mark; another one of the same id and moment has another.
+            record.submitter = record.submitter or f"{self.name}-{next(self._numbers)}"
         await self._create(records)
         await self._publish(messages)
         self._unconfirmed.extend(record.task_id for record in records)

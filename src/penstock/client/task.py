@@ -12,6 +12,7 @@ from math import isfinite
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar
 
+from penstock.client.around import Around
 from penstock.client.context import running
 from penstock.client.result import AsyncResult
 from penstock.core import options as checks
@@ -37,6 +38,8 @@ class App(Protocol):
     @property
     def clock(self) -> Callable[[], float]: ...
 
+    around: Around | None  #: entered around every run of a task
+
     def submit(
         self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any], check: bool = True
     ) -> AsyncResult[Any]:
@@ -52,6 +55,7 @@ class _NoApp:
     """Stands where a task has no app yet."""
 
     clock = staticmethod(time.time)
+    around: Around | None = None
 
     def submit(self, task: str, *_: Any) -> AsyncResult[Any]:
         raise ConfigurationError(f"task {task} belongs to no app; register it with app.register_task")
@@ -109,6 +113,7 @@ class Task:
     ) -> AsyncResult[Any]:
         """Queue the task with options: queue, priority, countdown, eta, expires, task_id, headers, time_limit and more.
 
+        `connection` queues it as part of a transaction of yours, `on_commit` after its commit: docs/transactions.md.
         Seconds and datetimes are both fine for `expires`; a datetime without a zone is UTC. Raises SubmitError.
         """
         return self.app.submit(self.name, args or (), kwargs or {}, options)
@@ -120,6 +125,11 @@ class Task:
         return await self.app.asubmit(self.name, args or (), kwargs or {}, options)
 
     # ------------------------------------------------------------------------------------------------------ in a worker
+
+    is_program = False  #: it waits for a program, which takes a core of its own
+
+    def check(self) -> None:
+        """Raise ConfigurationError if it cannot run on this machine; asked before a worker takes its messages."""
 
     @cached_property
     def arguments(self) -> Arguments:
@@ -135,7 +145,10 @@ class Task:
     def call(self, request: Request) -> Any:
         """Run it with the arguments of a message, rebuilt as the hints' types; a coroutine if `is_async`."""
         args, kwargs = self.arguments.rebuild(request.args, request.kwargs)
-        return self.run(*args, **kwargs)
+        around = self.app.around
+        if around is None:
+            return self.run(*args, **kwargs)
+        return (around.arun if self.is_async else around.run)(lambda: self.run(*args, **kwargs))
 
     # -------------------------------------------------------------------------------------------------- inside the task
 
