@@ -10,16 +10,19 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 import threading
 import time
 from collections.abc import Coroutine
 from typing import Any
 
 from penstock.client.backends import Backends
+from penstock.core.broker import Declaration
 from penstock.core.errors import Unavailable
 from penstock.core.ids import new_id
 from penstock.core.step import commit
-from penstock.worker import process, stacks
+from penstock.worker import logs, process, stacks
+from penstock.worker.chronicler import EVERY
 from penstock.worker.engine import Engine, Setup
 from penstock.worker.errands import Errands
 from penstock.worker.intake import BEAT
@@ -103,14 +106,17 @@ class Child:
                 seat=self.seat,
                 threads=self.plan.threads,
                 concurrency=self.plan.concurrency,
-                quota=self.plan.max_tasks,
+                quota=self.plan.max_tasks if self.plan.raw is None else self.plan.raw.count,
+                raw=self.plan.raw,
                 main=self.main,
             ),
             lost=self._lost,
             stuck=self._stuck,
             broken=self._broken,
-            full=lambda: self.end(None, f"{self.plan.max_tasks} tasks"),
+            full=self._full,
         )
+        if self.plan.raw is None:
+            logs.keep(self.engine.scribe.note)
         self.engine.start()
         await patience.run(lambda: self._begin(self.lease))
         self.link.send({"ready": True})
@@ -121,6 +127,9 @@ class Child:
         now = time.monotonic()
         await self.backends.results.leases.open(lease, self.plan.name, self.plan.lease)
         self.seat.renewed(now)
+        # whoever sees that this worker is ready may send: RabbitMQ drops what leads to no queue
+        plain = [Declaration(queue) for queue in self.plan.queues]
+        await self.backends.broker.declare(plain if self.plan.raw is None else self.plan.raw.declarations)
         self.session = Session(lease, self.backends.broker.consume(self.plan.queues, lease))
         self.engine.begin(self.session)
 
@@ -149,6 +158,8 @@ class Child:
         self.engine.look()
         if self._ticks % round(BEAT / TICK) == 0:
             self.engine.intake.beat()
+        if self._ticks % EVERY == 0 and self.engine.chronicler.chronicle.minutes:
+            self._errands.send(self.engine.chronicler.tell())
         if self.plan.max_memory or self._ticks % 5 == 1:
             self._weigh()
         asyncio.get_running_loop().call_later(TICK, self._tick)
@@ -159,7 +170,16 @@ class Child:
         if 0 < self.plan.max_memory < size and not self._ending.is_set():
             self.end(None, f"{size >> 20} MiB of memory, the limit is {self.plan.max_memory >> 20}")
 
+    def _full(self) -> None:
+        if self.plan.raw is not None:
+            self.link.send({"enough": True})
+            self.end(None, f"{self.plan.raw.count} messages")
+        else:
+            self.end(None, f"{self.plan.max_tasks} tasks")
+
     def _stuck(self, job: Job) -> None:
+        log.warning("%s %s does not stop; where this process stands:", job.request.task, job.task_id)
+        sys.stderr.write(f"{stacks.text([job, *self.engine.floor.running()])}\n")  # lines, as SIGUSR1's are
         self.end(self.plan.grace, f"{job.request.task} does not stop")
 
     def _broken(self, error: BaseException) -> None:
@@ -199,6 +219,8 @@ class Child:
         """Hand back the unstarted, let the running finish while there is time, hand back the rest, leave."""
         if await self._in_time(self.engine.stop()):
             await self._in_time(self.engine.finish())
+            await self._in_time(self.engine.chronicler.tell())
+            await self._in_time(self.engine.scribe.tell())
         self.deadline = time.monotonic() + AT_ONCE
         await self._in_time(self.engine.abandon())
         await self._in_time(self._leave())

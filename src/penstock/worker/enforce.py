@@ -75,7 +75,8 @@ class Enforcer:
         self.recorder.add([job])
         if job.runner is not None:
             job.runner.interrupt(job, Terminated)
-        asyncio.get_running_loop().call_later(YIELD, self._still, job)
+        if not job.kind.is_program:  # one that is killed holds nothing here, however long the kernel takes
+            asyncio.get_running_loop().call_later(YIELD, self._still, job)
 
     def _still(self, job: Job) -> None:
         if not job.over:

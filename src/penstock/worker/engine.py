@@ -12,14 +12,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from penstock.client.app import Penstock
 from penstock.client.backends import Backends
 from penstock.core.message import Delivery
 from penstock.worker.checks import Checks
+from penstock.worker.chronicler import Chronicler
 from penstock.worker.coroutines import Coroutines
 from penstock.worker.enforce import Enforcer
 from penstock.worker.executor import Executor
+from penstock.worker.feed import Feeds
 from penstock.worker.floor import Floor
 from penstock.worker.intake import Intake
 from penstock.worker.job import Job
@@ -27,9 +30,11 @@ from penstock.worker.limits import Limits
 from penstock.worker.outcome import Judge
 from penstock.worker.probation import Probation
 from penstock.worker.progress import Progress
+from penstock.worker.raw import ANEW, Raw, RawChecks, RawJudge, RawStarter
 from penstock.worker.recorder import Recorder
 from penstock.worker.returns import Returns
 from penstock.worker.run import Runs
+from penstock.worker.scribe import Scribe
 from penstock.worker.session import Session
 from penstock.worker.slots import Seat
 from penstock.worker.start import Starter
@@ -50,6 +55,7 @@ class Setup:
     threads: int
     concurrency: int
     quota: int = 0  #: messages to take in all; 0: no limit
+    raw: Raw | None = None  #: given: its program takes raw messages, and there are no tasks
     main: CallingThread | None = None  #: given for a process slot: this thread runs plain functions
 
 
@@ -81,21 +87,22 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._moved = asyncio.Event()  # something left the floor
         app, backends = setup.app, setup.backends
-        self.judge = Judge(setup.worker, clock, Random())  # noqa: S311 - it spreads retries
-        runs = Runs(app, setup.seat, setup.worker, report=self._reported, clock=clock, monotonic=monotonic)
+        self.judge, runs, self.starter, checks = self._parts(setup, clock)
         self.floor = Floor(
             Threads(setup.threads, runs.plain, self._ended, setup.main),
             Coroutines(setup.concurrency, runs.coroutine, self._ended),
+            Coroutines(setup.threads, runs.coroutine, self._ended),
             Probation(app.settings.max_deliveries, monotonic),
         )
-        self.recorder = Recorder(backends, self.judge, settled=self._settled, lost=self.lose, writing=self._writing)
-        self.starter = Starter(backends, setup.worker, clock, self.lose)
-        self.returns = Returns(backends, self.floor, self.lose)
+        self.scribe = Scribe(backends, app.settings.task_log)
+        self.recorder = Recorder(
+            backends, self.judge, self.scribe, settled=self._settled, lost=self.lose, writing=self._writing
+        )
+        self.chronicler = Chronicler(backends)
+        self.returns = Returns(backends, self.floor, self.lose, ANEW if setup.raw else 0.0)
         self.enforcer = Enforcer(self.floor, self.judge, self.recorder, setup.seat, stuck)
         self.limits = Limits(self.enforcer.soft, self.enforcer.hard, monotonic)
-        checks = Checks(app, self.judge, clock)
         self.executor = Executor(
-            backends.results.records,
             self.floor,
             checks,
             starter=self.starter,
@@ -104,8 +111,29 @@ class Engine:
             monotonic=monotonic,
         )
         self.intake = Intake(self._room, self._take, self._fetched, self.floor.quick)
-        self.watch = Watch(self.floor, self.starter, self.returns, self._changed, monotonic)
+        self.watch = Watch(
+            self.floor, self.starter, self.returns, self._changed, monotonic, park_after=app.settings.park_after
+        )
         self.progress = Progress(self._report)
+
+    def _parts(self, setup: Setup, clock: Callable[[], float]) -> tuple[Judge, Runs, Starter, Checks]:
+        """The steps of the pipe that differ between tasks, which have records, and raw messages, which have none."""
+        app, backends, rng = setup.app, setup.backends, Random()  # noqa: S311 - it spreads retries
+        around: dict[str, Any] = {"report": self._reported, "clock": clock, "monotonic": self.monotonic}
+        judge: Judge
+        if (raw := setup.raw) is not None:
+            judge = RawJudge(raw, setup.worker, clock, rng)
+            feeds = Feeds(app, setup.seat, setup.worker, raw=raw, **around)
+            return (
+                judge,
+                feeds,
+                RawStarter(raw, backends, setup.worker, clock, self.lose),
+                RawChecks(raw, app, judge, clock),
+            )
+        judge = Judge(setup.worker, clock, rng)
+        runs = Runs(app, setup.seat, setup.worker, **around)
+        starter = Starter(backends, setup.worker, clock, self.lose)
+        return judge, runs, starter, Checks(app, judge, clock, backends.results)
 
     def start(self) -> None:
         """Set the loops going; nothing is fetched before `begin`."""
@@ -154,6 +182,7 @@ class Engine:
             job.judged = True
             log.info("handed back: its time to finish is over", extra=job.where)
         self.floor.coroutines.stop()
+        self.floor.programs.stop()
         await self.returns.hand_back(jobs)
 
     async def close(self) -> None:
@@ -170,13 +199,17 @@ class Engine:
     def _room(self) -> int:
         valid = self.monotonic() < self.seat.counters().renewed + self.setup.app.settings.lease
         # claims under a lease that may be condemned would be for nothing
-        return int(min(self.floor.room(), self._quota)) if valid else 0
+        if not valid:
+            return 0
+        most = self.setup.raw.prefetch if self.setup.raw is not None else 0
+        prefetch = most - len(self.floor.held) if most else math.inf
+        return int(max(0, min(self.floor.room(), self._quota, prefetch)))
 
     def _take(self, deliveries: Sequence[Delivery], session: Session) -> None:
         self._quota -= len(deliveries)
         self.executor.take(deliveries, session)
         self.watch.arm()
-        if self._quota <= 0:
+        if self._quota <= 0 and self.setup.raw is None:
             self._full()
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -192,8 +225,13 @@ class Engine:
         self.intake.changed()
 
     def _settled(self, jobs: Sequence[Job]) -> None:
+        self.chronicler.count(jobs)
         self.floor.leave(jobs)
         self._changed()
+        if self.setup.raw is not None:  # what counts are runs, and those that are over
+            self._quota += sum(not job.begun for job in jobs)
+            if self._quota <= 0 and not self.floor.held:
+                self._full()
 
     def _writing(self) -> None:
         self.intake.join()

@@ -9,22 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 
 from penstock.core.errors import Ignore
-from penstock.core.message import Delivery
-from penstock.core.results import Records
+from penstock.core.message import Delivery, Standing
 from penstock.worker.checks import Checks
+from penstock.worker.coroutines import Coroutines
 from penstock.worker.floor import Floor
 from penstock.worker.job import Job
 from penstock.worker.limits import Limits
-from penstock.worker.patience import Patience
 from penstock.worker.recorder import Recorder
 from penstock.worker.session import Session
 from penstock.worker.start import Starter
+from penstock.worker.threads import Threads
 
 log = logging.getLogger("penstock.worker.executor")
+
+_LONGEST = 1000  # characters of an error in a line of the log
 
 
 class Executor:
@@ -32,7 +33,6 @@ class Executor:
 
     def __init__(
         self,
-        records: Records,
         floor: Floor,
         checks: Checks,
         *,
@@ -41,7 +41,6 @@ class Executor:
         recorder: Recorder,
         monotonic: Callable[[], float],
     ) -> None:
-        self.records = records
         self.floor = floor
         self.checks = checks
         self.starter = starter
@@ -126,20 +125,25 @@ class Executor:
         """Compare with the records; run what may run."""
         if not jobs:
             return
-        ids = [job.task_id for job in jobs]
         try:
-            standings = await Patience("checking records", log).run(partial(self.records.check, ids))
+            standings = await self._standings([job.task_id for job in jobs if job.standing is None])
+            seen = await self.checks.seen(jobs)
+            await self.checks.met(jobs, standings)
         except Exception as error:  # an id that the back end cannot take must not hold up all the others
             await self._isolate(jobs, error)
             return
         ready = []
         for job in jobs:
-            if self.checks.runnable(job, standings.get(job.task_id)):
+            standing, job.standing = job.standing or standings.get(job.task_id), None  # who comes again is looked up
+            if self.checks.runnable(job, standing, seen):
                 self.floor.unreckon(job)
                 self.recorder.add([job])
             else:
                 ready.append(job)
         await self._start(ready)
+
+    async def _standings(self, ids: Sequence[str]) -> Mapping[str, Standing]:
+        return await self.checks.standings(ids) if ids else {}
 
     async def _isolate(self, jobs: list[Job], error: Exception) -> None:
         """Check the jobs one by one; the guilty one is a dead letter."""
@@ -157,7 +161,7 @@ class Executor:
         """To the pools: suspects one by one, those that want to be seen once they are marked, all others at once."""
         plain, tracked = [], []
         for job in jobs:
-            if job.delivery.redelivered or job.deliveries > 1:
+            if self.checks.suspicious(job):
                 self.floor.probation.add([job])
             elif job.task.options.track_started:
                 tracked.append(job)
@@ -184,18 +188,15 @@ class Executor:
 
     def _submit(self, jobs: Sequence[Job]) -> None:
         floor = self.floor
-        asynchronous: list[Job] = []
-        plain: list[Job] = []
+        groups: dict[Threads | Coroutines, list[Job]] = {}
         for job in jobs:
             if job.revoked:  # while it was being marked
                 self._revoke(job)
             elif job.session.alive:
-                (asynchronous if job.kind.is_async else plain).append(job)
+                groups.setdefault(floor.runner(job), []).append(job)
                 self.limits.watch(job)
-        if plain:
-            floor.threads.submit(plain)
-        if asynchronous:
-            floor.coroutines.submit(asynchronous)
+        for pool, group in groups.items():
+            pool.submit(group)
 
     def _revoke(self, job: Job) -> None:
         self.floor.unreckon(job)
@@ -208,7 +209,8 @@ def _tell(job: Job) -> None:
     if job.error is None:
         log.debug("%s: SUCCESS", job.request.task, extra=job.where)
         return
-    state = job.ending.state if job.ending is not None else "handed back"
+    again = "again" if job.again and job.again.queue == job.delivery.message.queue else "dead letter"
+    state = job.ending.state if job.ending else again if job.again or job.letter else "handed back"
     level = logging.INFO if isinstance(job.error, Ignore) else logging.WARNING
-    what = traceback.format_exception_only(job.error)[-1].strip()  # whatever its __str__ does
+    what = traceback.format_exception_only(job.error)[-1].strip()[:_LONGEST]  # whatever its __str__ does
     log.log(level, "%s: %s (%s)", job.request.task, state, what, extra=job.where)

@@ -17,15 +17,17 @@ from penstock.worker.threads import Threads
 class Floor:
     """The jobs of one child. A job is held from its fetch until its message is settled or handed back."""
 
-    def __init__(self, threads: Threads, coroutines: Coroutines, probation: Probation) -> None:
+    def __init__(self, threads: Threads, coroutines: Coroutines, programs: Coroutines, probation: Probation) -> None:
         self.threads = threads
         self.coroutines = coroutines
+        self.programs = programs  #: coroutines that wait for programs: these take a core, so they are as few as threads
         self.probation = probation
         self.held: dict[Job, None] = {}
         self._by_id: dict[str, Job] = {}
         self._plain = Pool(threads.slots, 0.5)
         self._async = Pool(coroutines.slots, 0.5)
-        self._load = Load((self._plain, self._async))
+        self._outside = Pool(programs.slots, 0.0)  # rare: it does not hold up the others until there is one
+        self._load = Load((self._plain, self._async, self._outside))
 
     def room(self) -> int:
         """How many more messages to ask for."""
@@ -61,6 +63,8 @@ class Floor:
 
     def runner(self, job: Job) -> Threads | Coroutines:
         """The pool that runs jobs of this kind."""
+        if job.kind.is_program:
+            return self.programs
         return self.coroutines if job.kind.is_async else self.threads
 
     def free(self, job: Job) -> bool:
@@ -72,12 +76,13 @@ class Floor:
         """These are decoded and will probably run: count them."""
         if not jobs:
             return
-        asynchronous = 0
+        asynchronous = outside = 0
         for job in jobs:
             job.cost = HORIZON if job.delivery.redelivered else job.kind.cost
-            asynchronous += job.kind.is_async
+            asynchronous += job.kind.is_async and not job.kind.is_program
+            outside += job.kind.is_program
             self._book(job).take(job.cost)
-        self._load.mix((len(jobs) - asynchronous, asynchronous))
+        self._load.mix((len(jobs) - asynchronous - outside, asynchronous, outside))
 
     def unreckon(self, job: Job) -> None:
         """It does not run, or runs no more."""
@@ -97,7 +102,7 @@ class Floor:
 
     def withdraw(self, before: float, suspects_before: float) -> list[Job]:
         """Take out what was received before these times (monotonic) and has not begun."""
-        jobs = self.threads.withdraw(before) + self.coroutines.withdraw(before)
+        jobs = self.threads.withdraw(before) + self.coroutines.withdraw(before) + self.programs.withdraw(before)
         jobs += self.probation.withdraw(suspects_before)
         for job in jobs:
             self.unreckon(job)
@@ -111,4 +116,6 @@ class Floor:
         return True
 
     def _book(self, job: Job) -> Pool:
+        if job.kind.is_program:
+            return self._outside
         return self._async if job.kind.is_async else self._plain

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import time
 from collections.abc import Callable
 
 from penstock.client.backends import Backends
-from penstock.core.errors import PenstockError
+from penstock.core.errors import ConfigurationError, PenstockError
 from penstock.worker.kin import Kin
 
 log = logging.getLogger("penstock.worker.health")
@@ -36,8 +37,12 @@ class Health:
         self._ready: tuple[float, str] = (-1e9, "")  # when, and what was wrong
 
     async def serve(self, host: str, port: int) -> asyncio.Server:
-        """Listen. Raises OSError if the port is taken."""
-        server = await asyncio.start_server(self._connected, host, port)
+        """Listen. Raises ConfigurationError if that cannot be, e.g. because the port is in use."""
+        try:
+            server = await asyncio.start_server(self._connected, host, port)
+        except OSError as error:
+            reason = "the port is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+            raise ConfigurationError(f"--health-port {port}: cannot listen on {host}: {reason}") from None
         log.info("health port: %s:%d", *server.sockets[0].getsockname()[:2])
         return server
 

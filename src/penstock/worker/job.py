@@ -42,6 +42,7 @@ class Job:
     begun: float = 0.0  #: monotonic; 0.0: it has not begun
     started_at: float | None = None  #: unix seconds
     marked: bool = False  #: STARTED stands in the record
+    parked: bool = False  #: its message is settled; the record stands for it
     slot: int = -1  #: where its run is written down
     hard: float = math.inf  #: seconds that it may run at most
     soft: float = math.inf
@@ -52,6 +53,7 @@ class Job:
     judged: bool = False  #: its ending was decided from outside; what its code still does has no effect
     over: bool = False  #: its code has come back
     left: bool = False  #: settled, handed back or lost: the floor does not hold it any more
+    settled: bool = False  #: before the run: whatever comes of it, the message is gone
     # came out
     value: bytes | None = None  #: the encoded result
     error: BaseException | None = None
@@ -66,6 +68,7 @@ class Job:
     def __init__(self, delivery: Delivery, session: Session, received: float) -> None:
         self.delivery = delivery
         self.task_id = delivery.message.task_id
+        self.standing = delivery.standing  #: how its record stood at the claim; None: it is to be looked up
         self.session = session  #: the lease it is held under
         self.received = received  #: monotonic
 
@@ -77,5 +80,8 @@ class Job:
 
     @property
     def where(self) -> dict[str, Any]:
-        """What goes into each log line about it."""
-        return {"task_id": self.task_id}
+        """What goes into each log line about it, as into those that it writes itself."""
+        request = getattr(self, "request", None)  # it may not have been decoded
+        if request is None:
+            return {"task_id": self.task_id}
+        return {"task_id": self.task_id, "task": request.task, "attempt": request.retries + 1}

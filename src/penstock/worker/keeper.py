@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from penstock.client.backends import Backends
@@ -19,6 +20,7 @@ from penstock.core.errors import PenstockError, Unavailable
 from penstock.scheduler.loop import Scheduler
 from penstock.worker import process
 from penstock.worker.burial import Burial
+from penstock.worker.chronicler import SAMPLE, Chronicler
 from penstock.worker.errands import Errands
 from penstock.worker.health import Health
 from penstock.worker.kin import Kid, Kin
@@ -28,6 +30,7 @@ from penstock.worker.monitor import Monitor
 from penstock.worker.options import Plan
 from penstock.worker.patience import Patience
 from penstock.worker.presence import Presence
+from penstock.worker.scribe import Scribe
 from penstock.worker.slots import Seat
 from penstock.worker.sweeps import OFTEN, SELDOM, Sweeps
 from penstock.worker.takeover import Takeover
@@ -54,6 +57,8 @@ class Keeper:
         self.letters = Letters(self.backends, plan.name, self.kin, self.monitor, link.send)
         self.sweeps = Sweeps(self.backends, plan.app.settings, plan.name)
         self.takeover = Takeover(self.backends, plan.name, plan.lease, plan.renewal)
+        self.chronicler = Chronicler(self.backends)
+        self.scribe: Scribe | None = None
         self.health = Health(self.backends, self.kin)
         self.errands = Errands()
 
@@ -63,8 +68,10 @@ class Keeper:
         loop = asyncio.get_running_loop()
         loop.add_reader(self.link.fileno(), self._read)
         try:
-            await Patience("starting", log, outages=(Unavailable,)).run(self.backends.open)
-            await self.presence.register()
+            patience = Patience("starting", log, outages=(Unavailable,))
+            await patience.run(self.backends.open)
+            self.scribe = Scribe(self.backends, self.plan.app.settings.task_log)
+            await patience.run(self.presence.register)
             server = await self._serve()
         except (PenstockError, OSError) as error:
             self.link.send({"fatal": str(error)})
@@ -94,6 +101,7 @@ class Keeper:
             every += [
                 self._every(OFTEN, "sweeping", self.sweeps.often),
                 self._every(SELDOM, "clearing", self.sweeps.seldom),
+                self._every(SAMPLE, "telling the history", partial(self.chronicler.sample, self.plan.name)),
                 Scheduler(self.plan.app, self.backends).run(),
             ]
         return every
@@ -132,6 +140,8 @@ class Keeper:
             self.errands.send(self._bury(note["died"]))
         elif "answer" in note:
             self.letters.answered(note)
+        elif "said" in note and self.scribe is not None:
+            self.scribe.note(note["said"], note["line"].encode())
         elif "finish" in note:
             self._finished.set()
 
@@ -159,6 +169,8 @@ class Keeper:
             async with asyncio.timeout(2.0):
                 await self.errands.done()
                 await self.letters.finish()
+                if self.scribe is not None:
+                    await self.scribe.tell()
                 await self.presence.leave()
         await self.backends.close()
 

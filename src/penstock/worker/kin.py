@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.worker import process
 from penstock.worker.slots import Run, Seat
 
 _SHOWN = 100  # runs of a child that a report names
+_LEAST = 0.5  # seconds over which CPU time is measured: the system counts it in hundredths
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,6 +21,8 @@ class Kid:
     pid: int
     seat: Seat
     leases: list[str] = field(default_factory=list)  #: the newest last; only that one is renewed
+    measured: tuple[float, float] | None = None  #: when (monotonic), and the seconds of CPU time used until then
+    cpu: float | None = None  #: share of one core in the time before that
 
     @property
     def lease(self) -> str:
@@ -27,7 +32,15 @@ class Kid:
 class Kin:
     """The living children by pid, and the names of tasks for the numbers in their slots."""
 
-    def __init__(self, seats: list[Seat], tasks: list[str]) -> None:
+    def __init__(
+        self,
+        seats: list[Seat],
+        tasks: list[str],
+        used: Callable[[int], float | None] = process.used,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._used = used
+        self._monotonic = monotonic
         self.kids: dict[int, Kid] = {}
         self._seats = seats
         self._tasks = tasks
@@ -54,6 +67,7 @@ class Kin:
 
     def _status(self, kid: Kid) -> dict[str, Any]:
         counters = kid.seat.counters()
+        self._measure(kid)
         running = [
             {"task_id": run.task_id, "task": self.task(run), "started_at": run.started_at, "deliveries": run.deliveries}
             for run in kid.seat.running()[:_SHOWN]
@@ -63,5 +77,17 @@ class Kin:
             "lease": kid.lease,
             "processed": counters.processed,
             "resident": counters.resident,
+            "cpu": kid.cpu,
             "running": running,
         }
+
+    def _measure(self, kid: Kid) -> None:
+        """How busy a child was since it was looked at last."""
+        now, seconds = self._monotonic(), self._used(kid.pid)
+        if seconds is None:
+            kid.measured = kid.cpu = None
+        elif kid.measured is None:
+            kid.measured = (now, seconds)
+        elif now - kid.measured[0] >= _LEAST:
+            kid.cpu = max(0.0, round((seconds - kid.measured[1]) / (now - kid.measured[0]), 3))
+            kid.measured = (now, seconds)

@@ -73,14 +73,14 @@ class Letters:
         log.info("letter: %s %s", letter.method, letter.arguments.get("task_id", ""))
         if letter.method == "shutdown":
             self.send({"shutdown": True})
-            answers: dict[int, Any] = {}
+            asked = _Asked(0, one=False)
         else:
-            answers = await self._ask(letter)
-        if letter.method == "cancel" and letter.arguments.get("terminate") and not any(answers.values()):
+            asked = await self._ask(letter)
+        if letter.method == "cancel" and letter.arguments.get("terminate") and not any(asked.answers.values()):
             self.monitor.terminate(letter.arguments["task_id"])
-        await self._answer(letter, answers)
+        await self._answer(letter, asked)
 
-    async def _ask(self, letter: Command) -> dict[int, Any]:
+    async def _ask(self, letter: Command) -> _Asked:
         """Forward a letter to all children; wait until all answered, or to a cancellation the one that has the task."""
         asked = self._asked[letter.id] = _Asked(len(self.kin.kids), one=letter.method == "cancel")
         self.send({"letter": letter.id, "method": letter.method, "arguments": letter.arguments})
@@ -88,10 +88,10 @@ class Letters:
             async with asyncio.timeout(PATIENCE):
                 await asked.enough.wait()
         del self._asked[letter.id]
-        return asked.answers
+        return asked
 
-    async def _answer(self, letter: Command, answers: dict[int, Any]) -> None:
-        value = {"children": {str(pid): answer for pid, answer in answers.items()}}
+    async def _answer(self, letter: Command, asked: _Asked) -> None:
+        value = {"children": {str(pid): answer for pid, answer in asked.answers.items()}, "silent": asked.silent}
         await Patience("answering a letter", log).run(lambda: letters.answer(self.backends, letter, value))
 
 
@@ -105,6 +105,11 @@ class _Asked:
         self._one = one  # a single answer that is not empty is enough
         if not children:
             self.enough.set()
+
+    @property
+    def silent(self) -> int:
+        """How many children have not answered."""
+        return max(0, self._children - len(self.answers))
 
     def take(self, pid: int, answer: Any) -> None:
         self.answers[pid] = answer

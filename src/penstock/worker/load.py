@@ -17,12 +17,13 @@ _RARE = 0.05  # a pool that gets fewer of the messages than this does not hold u
 
 
 class Kind:
-    """What is known of one task: whether it is a coroutine, and how long it takes."""
+    """What is known of one task: whether it is a coroutine, or a program that one waits for, and how long it takes."""
 
-    __slots__ = ("is_async", "seconds")
+    __slots__ = ("is_async", "is_program", "seconds")
 
-    def __init__(self, is_async: bool, seconds: float | None = None) -> None:
+    def __init__(self, is_async: bool, seconds: float | None = None, *, is_program: bool = False) -> None:
         self.is_async = is_async
+        self.is_program = is_program
         self.seconds = seconds  #: None until it has run
 
     @property

@@ -6,24 +6,30 @@ learn which task a line is of, and where nothing is configured our handler stand
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
+
+import msgspec
 
 from penstock.client.context import Running, running
 
 OUTPUT: Final = "penstock.output"  #: the logger of what tasks print
+LONGEST: Final = 256 * 1024  #: characters that are shown of one message or value
+KEPT: Final = 8_000  #: characters of a line that are kept with its task's record
 #: What every log record has; anything else was given as `extra` and belongs to the event.
-_USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "_kept"}
 
 
-def set_up(log_format: str, log_level: str) -> None:
-    """Send what `penstock` logs to standard output, as "text" or "json"."""
+def set_up(log_format: str, log_level: str, stream: TextIO | None = None) -> None:
+    """Send what `penstock` logs to `stream` (standard output), as "text" or "json"."""
     logger = logging.getLogger("penstock")
-    logger.handlers[:] = [Events(sys.stdout, JsonLines() if log_format == "json" else TextLines())]
+    logger.handlers[:] = [Events(stream or sys.stdout, JsonLines() if log_format == "json" else TextLines())]
     logger.setLevel(log_level.upper())
     logger.propagate = False
 
@@ -68,11 +74,62 @@ def _loggers() -> Iterator[logging.Logger]:
 
 
 def whose(current: Running | None) -> dict[str, Any]:
-    """The fields of every line that a task writes: {"task_id", "task", "attempt"}; {} outside a task."""
+    """The fields of every line that a task writes: {"task_id", "task", "attempt"}; {} outside a task.
+
+    A thread that a task has started does not know its task: it is taken to be the one that runs alone, if one does.
+    """
     if current is None:
-        return {}
+        return {} if _on_loop() else _alone[-1]()
     request = current.request
     return {"task_id": request.id, "task": request.task, "attempt": request.retries + 1}
+
+
+_alone: list[Callable[[], dict[str, Any]]] = [dict]
+
+
+def guess(alone: Callable[[], dict[str, Any]]) -> None:
+    """In a child: `alone` gives the fields of the one task that runs here, {} if it is not exactly one."""
+    _alone[:] = [alone]
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_keep: list[Callable[[logging.LogRecord], None]] = [lambda _: None]
+
+
+def keep(note: Callable[[str, bytes], object]) -> None:
+    """In a new process: `note` is given every line of a task as it is to be kept, with the task's id. On any thread."""
+
+    def kept(record: logging.LogRecord) -> None:
+        with contextlib.suppress(Exception):  # whoever writes it out tells of a line that cannot be made
+            note(getattr(record, "task_id"), line_of(record))  # noqa: B009 - the filter has set it
+
+    _keep[:] = [kept]
+
+
+def line_of(record: logging.LogRecord) -> bytes:
+    """A task's log record as a line to keep, in JSON; its traceback stands below its message."""
+    text = record.getMessage()
+    if record.exc_info and record.exc_info[0] is not None:
+        text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
+    if len(text) > KEPT:
+        text = f"{text[:KEPT]}… ({len(text)} characters)"
+    return _encode(
+        {
+            "at": round(record.created, 6),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "text": text.encode("utf-8", "backslashreplace").decode(),  # half a surrogate pair is no JSON
+            "attempt": vars(record).get("attempt") or 1,
+        }
+    )
+
+
+def _on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class _Whose(logging.Filter):
@@ -80,8 +137,13 @@ class _Whose(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         given = vars(record)
-        for name, value in (whose(running.get()) or _NOBODYS).items():
+        current = running.get()
+        ours = current is None and record.name.partition(".")[0] == "penstock"
+        for name, value in ((not ours and whose(current)) or _NOBODYS).items():
             given.setdefault(name, value)
+        if given["task_id"] and "_kept" not in given and (not ours or record.name == OUTPUT):
+            given["_kept"] = True  # another handler may get it, too
+            _keep[-1](record)
         return True
 
 
@@ -114,14 +176,19 @@ def moment(record: logging.LogRecord) -> str:
 
 
 class TextLines(logging.Formatter):
-    """`2026-01-31T12:00:00.123Z INFO  penstock.worker ready task_id=…`; a traceback follows, indented."""
+    """`2026-01-31T12:00:00.123Z INFO  penstock.worker ready task_id=…`.
+
+    A traceback follows; each of its lines tells the same, so that whoever looks for a task's id finds all of it.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         given = "".join(f" {name}={_clean(str(value))}" for name, value in extras(record).items())
-        line = f"{moment(record)} {record.levelname:<7} {record.name} {_clean(record.getMessage())}{given}"
+        head = f"{moment(record)} {record.levelname:<7} {record.name}"
+        lines = [f"{head} {_clean(record.getMessage())}{given}"]
         if record.exc_info:
-            line += "\n    " + self.formatException(record.exc_info).replace("\n", "\n    ")
-        return line
+            story = self.formatException(record.exc_info)
+            lines += [f"{head} | {_clean(line)}{given}" for line in story.split("\n") if line.strip()]
+        return "\n".join(lines)
 
 
 class JsonLines(logging.Formatter):
@@ -135,13 +202,13 @@ class JsonLines(logging.Formatter):
             "time": moment(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
-            **extras(record),
+            "event": _bounded(record.getMessage()),
+            **{name: _bounded(value) if isinstance(value, str) else value for name, value in extras(record).items()},
         }
         if record.name == OUTPUT and (printed := _object(event["event"])) is not None:
             event = {**extras(record), **printed}
         if record.exc_info:
-            event["traceback"] = self.formatException(record.exc_info)
+            event["traceback"] = _bounded(self.formatException(record.exc_info))
         return json.dumps(event, default=str, ensure_ascii=False)
 
 
@@ -179,8 +246,14 @@ def _object(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def _bounded(text: str) -> str:
+    """The text, or its beginning and how long it was: what collects log lines has limits, too."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
 def _clean(text: str) -> str:
-    """The text in one line, without what would make a terminal do something."""
+    """The text in one line and within bounds, without what would make a terminal do something."""
+    text = _bounded(text)
     if text.isprintable():
         return text
     return "".join(mark if mark.isprintable() or mark == "\t" else repr(mark)[1:-1] for mark in text)

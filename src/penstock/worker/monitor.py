@@ -14,6 +14,7 @@ from penstock.worker.slots import Run
 log = logging.getLogger("penstock.worker.keeper")
 
 MARGIN = 1.5  #: seconds past its hard limit after which a run that nobody has judged is judged here
+HELD = 5.0  #: seconds without a turn of its loop after which a run that its child has judged is ended with the child
 STUCK = 10.0  #: seconds without a turn of its loop after which a child's stacks are written to standard error
 
 
@@ -37,25 +38,32 @@ class Monitor:
         """Enforce hard limits; notice loops that do not turn."""
         now = self.monotonic()
         for kid in self.kin:
-            late = [run for run in kid.seat.running() if not run.judged and now > run.deadline + MARGIN]
+            silence = now - kid.seat.counters().ticked
+            runs = kid.seat.running()
+            late = [run for run in runs if not run.judged and now > run.deadline + MARGIN]
             if late:
                 self.kill(kid, late, "a task holds the process past its time limit")
-            self._turning(kid, now - kid.seat.counters().ticked)
+            # its child has decided its end, and could not record it any more, nor see that nothing came of it
+            deaf = [run for run in runs if run.judged and silence > HELD]
+            if deaf:
+                self.kill(kid, deaf, "a task that was to end holds the process")
+            self._turning(kid, silence)
 
     def terminate(self, task_id: str) -> bool:
         """Have the child killed that runs this task and does not react; False if none does."""
         for kid in self.kin:
             runs = [run for run in kid.seat.running() if run.task_id == task_id and not run.judged]
             if runs:
-                self.kill(kid, runs, "a task is to be terminated and holds the process", limited=False)
+                self.kill(kid, runs, "a task is to be terminated and holds the process")
                 return True
         return False
 
-    def kill(self, kid: Kid, runs: Iterable[Run], reason: str, limited: bool = True) -> None:
-        """Ask for a child's end on account of these runs."""
+    def kill(self, kid: Kid, runs: Iterable[Run], reason: str) -> None:
+        """Ask for a child's end on account of these runs: past its limit one has failed, else it is revoked."""
+        now = self.monotonic()
         judged = {
             run.task_id: {
-                "limit": self._limit(run) if limited else None,
+                "limit": self._limit(run) if now > run.deadline else None,
                 "task": self.kin.task(run),
                 "started_at": run.started_at,
             }

@@ -7,6 +7,8 @@ import socket
 from dataclasses import dataclass
 
 from penstock.client.app import Penstock
+from penstock.core.errors import ConfigurationError
+from penstock.worker.raw import Raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,7 @@ class WorkerOptions:
     uid: str | None = None  #: user to become, by name or number
     lifeline: int | None = None  #: a descriptor to read: its end means SIGTERM
     ready: int | None = None  #: a descriptor to write "w" to once every process is ready
+    raw: Raw | None = None  #: instead of tasks, raw messages for a program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +50,36 @@ class Plan:
     scheduler: bool
     lease: float
     renewal: float
+    raw: Raw | None = None
+
+    def __str__(self) -> str:
+        """For people: who takes what with what."""
+        takes = f"{self.name} takes {', '.join(self.queues)} with"
+        if self.raw is not None:
+            return f"{takes} {self.raw.program.name}, {self.threads} at once"
+        return f"{takes} {self.processes} x ({self.threads} threads + {self.concurrency} coroutines)"
+
+    def check(self) -> None:
+        """Raise ConfigurationError, naming every fault, if tasks of these queues cannot run on this machine."""
+        faults: list[str] = []
+        for task in self.app.tasks.values():
+            if (task.options.queue or self.app.settings.default_queue) in self.queues:
+                try:
+                    task.check()
+                except ConfigurationError as error:
+                    faults += error.faults
+        if faults:
+            raise ConfigurationError(*faults)
 
     @property
     def process_slot(self) -> bool:
         """Plain functions run on the main thread of each child."""
-        return self.threads == 1
+        return self.threads == 1 and self.raw is None
+
+
+def full_name(name: str, host: str) -> str:
+    """What a worker that was given `name` is called."""
+    return name if "@" in name else f"{name}@{host}"
 
 
 def plan(app: Penstock, options: WorkerOptions) -> Plan:
@@ -60,7 +88,7 @@ def plan(app: Penstock, options: WorkerOptions) -> Plan:
     name = options.name or f"{app.name}-{os.getpid()}"
     return Plan(
         app=app,
-        name=name if "@" in name else f"{name}@{host}",
+        name=full_name(name, host),
         host=host,
         queues=options.queues or tuple(app.queues),
         processes=options.processes or settings.processes or cores(),
@@ -73,6 +101,7 @@ def plan(app: Penstock, options: WorkerOptions) -> Plan:
         scheduler=options.scheduler,
         lease=settings.lease,
         renewal=settings.lease_renewal,
+        raw=options.raw,
     )
 
 

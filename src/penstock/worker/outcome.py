@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -21,6 +22,8 @@ from penstock.core.errors import (
 from penstock.core.failure import encode_failure, failure_of
 from penstock.core.ids import new_id
 from penstock.core.lifecycle import revocation
+from penstock.core.message import Message
+from penstock.core.preview import preview
 from penstock.core.protocol import retry_of
 from penstock.core.record import Attempt, DeadLetter, Ending
 from penstock.core.states import FAILURE, RETRY, REVOKED, SUCCESS
@@ -64,7 +67,7 @@ class Judge:
             id=new_id(),
             queue=message.queue,
             reason=reason,
-            detail=str(error),
+            detail=str(error).encode("utf-8", "backslashreplace").decode(),  # a name may hold what cannot be stored
             message=message,
             died_at=self.clock(),
             task_id=job.task_id,
@@ -73,6 +76,14 @@ class Judge:
         )
         if job.task_id:
             self.fail(job, error)
+
+    def strip(self, job: Job) -> None:
+        """Its letter was refused as it is: keep the body, and of all else what it looks like."""
+        letter, message = job.letter, job.delivery.message
+        assert letter is not None
+        told = {"headers": preview(message.headers), "properties": preview(message.properties)}
+        job.letter = replace(letter, message=Message(message.body, told, {}, message.queue), task_id="", task="")
+        job.ending = None
 
     def poison(self, job: Job) -> None:
         """Its process died under it as often as is allowed."""

@@ -29,6 +29,7 @@ from penstock.worker.slots import Seat
 LONGEST: Final = 64 * 1024  #: characters or bytes without a line's end that are kept; then they are a line
 _CHUNK: Final = 64 * 1024
 _NAMES: Final = ("stdout", "stderr")
+_NOTHING: Final = bytes(struct.calcsize("i"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def capture(taps: Sequence[Tap]) -> None:
     """
     events = logs.handler()
     assert events is not None
+    logs.guess(taps[0].whose)
     _unread[:] = [tap.fileno() for tap in taps]  # kept open: should the supervisor die, nobody dies of writing
     for name, descriptor, tap in zip(_NAMES, (1, 2), taps, strict=True):
         old: TextIO = getattr(sys, name)
@@ -129,9 +131,9 @@ def capture(taps: Sequence[Tap]) -> None:
     faulthandler.enable(file=sys.stderr)
 
 
-def unread() -> bool:
-    """In a child: whether something stands in a descriptor that the supervisor has not read yet."""
-    return any(struct.unpack("i", fcntl.ioctl(end, termios.FIONREAD, b"\0\0\0\0"))[0] for end in _unread)
+def unread() -> list[int]:
+    """In a child: in which descriptors something stands that the supervisor has not read yet. 0: stdout, 1: stderr."""
+    return [index for index, end in enumerate(_unread) if fcntl.ioctl(end, termios.FIONREAD, _NOTHING) != _NOTHING]
 
 
 class Tap:
@@ -145,6 +147,7 @@ class Tap:
         self.ended = False
         self._read, self.write = os.pipe()
         self._rest = b""
+        self._blurred = 0.0  #: as the seat said when nothing was unread here
         os.set_blocking(self._read, False)
 
     def fileno(self) -> int:
@@ -152,11 +155,16 @@ class Tap:
 
     def drain(self) -> bool:
         """Tell some of what is there; False if nothing is."""
-        fields = {"stream": self.name, "pid": self.pid, **self._whose()}  # before: a task ends when its lines are read
+        fields = {"stream": self.name, "pid": self.pid}
+        (joined, blurred), whose = self._doubts(), self.whose()  # before: a task ends when its lines are read
         try:
             data = os.read(self._read, _CHUNK)
         except BlockingIOError:
             return False
+        if self._doubts() == (joined, self._blurred):  # no other run can have written it
+            fields |= whose
+        if len(data) < _CHUNK:
+            self._blurred = blurred
         self.ended = not data
         *lines, self._rest = (self._rest + data).split(b"\n")
         if self.ended or len(self._rest) > LONGEST:
@@ -174,7 +182,11 @@ class Tap:
             if line and events is not None:
                 events.handle(logs.printed(line, fields))
 
-    def _whose(self) -> dict[str, Any]:
+    def _doubts(self) -> tuple[float, float]:
+        return (0.0, 0.0) if self.seat is None else self.seat.doubts(_NAMES.index(self.name))
+
+    def whose(self) -> dict[str, Any]:
+        """The fields of the one task that runs in the child; {} if it is not exactly one."""
         runs = [] if self.seat is None else self.seat.running()
         if len(runs) != 1:
             return {}

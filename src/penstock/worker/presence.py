@@ -57,6 +57,8 @@ class Presence:
                 seat.renewed(now)
         if not known:
             await self.register()
+        if open_ones and (keep := self.backends.broker.keep(list(open_ones))) is not None:
+            await keep
         return list(lost)
 
     async def leave(self) -> None:

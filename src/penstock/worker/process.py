@@ -68,6 +68,15 @@ def fork(main: Callable[[], None]) -> int:
     leave(1)
 
 
+def used(pid: int) -> float | None:
+    """Seconds of CPU time that a process has used; None where the system does not say, or it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # its name may hold anything
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def resident() -> int:
     """Bytes of memory that this process has in use; where the system does not say, the most it ever had."""
     try:

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from penstock.client.backends import Backends
-from penstock.core.errors import LeaseLost
+from penstock.core.answers import reply
+from penstock.core.encoding import dumps
+from penstock.core.errors import EncodingError, LeaseLost
+from penstock.core.message import Message
 from penstock.core.step import Step, commit
 from penstock.worker.job import Job
 from penstock.worker.outcome import Judge
 from penstock.worker.patience import Patience
+from penstock.worker.scribe import Scribe
 from penstock.worker.session import Session
 
 log = logging.getLogger("penstock.worker.recorder")
@@ -41,14 +47,18 @@ class Recorder:
         self,
         backends: Backends,
         judge: Judge,
+        scribe: Scribe,
         *,
         settled: Callable[[Sequence[Job]], None],
         lost: Callable[[Session], None],
         writing: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self.clock = clock
         self.backends = backends
         self.judge = judge
+        self.scribe = scribe
         self.settled = settled
         self.lost = lost
         self.writing = writing
@@ -111,22 +121,38 @@ class Recorder:
         again = [job.again for job in batch if job.again]
         letters = [job.letter for job in batch if job.letter]
         endings = [job.ending for job in batch if job.ending]
-        publish = [broker.publish(again)] if again else []
+        publish: list[Step[Any]] = [broker.publish(again)] if again else []
+        if again and not endings:  # raw messages: what others have by now must not be published once more
+            publish.insert(0, records.finish([], session.lease))
         record: list[Step[Any]] = [self.backends.results.dead.add(letters)] if letters else []
         if endings:
             record.append(records.finish(endings, session.lease))
+        back = [(job, job.back) for job in batch if job.back is not None]
+        if begun := {job.task_id: job.deliveries - 1 for job, _ in back if job.marked}:
+            record.append(records.put_back(begun, session.lease))  # else it would seem to run on, under this lease
+        if endings and (said := self.scribe.taken([job.task_id for job in batch])):
+            record.append(self.backends.results.logs.add(said, self.scribe.keep, tell=False))
         settle: list[Step[Any]] = [
-            consumer.hand_back([job.delivery], job.back) for job in batch if job.back is not None
+            broker.publish([replace(job.delivery.message, due=self.clock() + delay)])
+            if job.parked
+            else consumer.hand_back([job.delivery], delay)
+            for job, delay in back
         ]
-        if done := [job.delivery for job in batch if job.back is None]:
+        if done := [job.delivery for job in batch if job.back is None and not job.settled]:
             settle.append(consumer.settle(done))
-        stages = [publish, record, settle]
+        asked = [answer for ends in endings if (answer := reply(ends)) is not None]
+        replying = broker.reply(asked) if asked else None
+        stages = [publish, record, [] if replying is None else [replying], settle]
         if self.backends.shared:
             return [[step for stage in stages for step in stage]]
         return [stage for stage in stages if stage]
 
     async def _isolate(self, batch: list[Job], error: Exception) -> None:
-        """Write the jobs one by one; the guilty one becomes a failure, or, where that is refused too, goes back."""
+        """Write the jobs one by one. The guilty one becomes a failure and a dead letter.
+
+        Where that is refused, too, a stranger's message whose headers nobody can store is kept without them; any other
+        one goes back.
+        """
         if len(batch) > 1:
             for job in batch:
                 await self._write([job])
@@ -137,7 +163,18 @@ class Recorder:
             job.again = job.back = None
             self.judge.bury(job, "unrecordable", error)
             await self._write(batch)
+        elif job.letter.message is job.delivery.message and not _storable(job.delivery.message):
+            self.judge.strip(job)
+            await self._write(batch)
         else:
             job.ending = job.letter = None
-            job.back = LAST_RESORT
+            job.back, job.marked = LAST_RESORT, False
             await self._write(batch)
+
+
+def _storable(message: Message) -> bool:
+    try:
+        dumps([message.headers, message.properties])
+    except EncodingError:
+        return False
+    return True

@@ -19,9 +19,10 @@ log = logging.getLogger("penstock.worker.returns")
 
 
 class Returns:
-    """Hands back jobs of one floor. `lost` is told when the lease turns out to be dead."""
+    """Hands back jobs of one floor, for after `delay` seconds. `lost` is told when the lease turns out to be dead."""
 
-    def __init__(self, backends: Backends, floor: Floor, lost: Callable[[Session], None]) -> None:
+    def __init__(self, backends: Backends, floor: Floor, lost: Callable[[Session], None], delay: float = 0.0) -> None:
+        self.delay = delay
         self.backends = backends
         self.floor = floor
         self.lost = lost
@@ -41,4 +42,7 @@ class Returns:
         begun = {job.task_id: job.deliveries - 1 for job in jobs if job.marked}
         if begun:
             steps.append(self.backends.results.records.put_back(begun, session.lease))
-        return [*steps, session.consumer.hand_back([job.delivery for job in jobs])]
+        if parked := [job for job in jobs if job.parked]:
+            steps.append(self.backends.broker.publish([job.delivery.message for job in parked]))
+            steps.append(self.backends.results.records.confirm([job.task_id for job in parked]))
+        return [*steps, session.consumer.hand_back([job.delivery for job in jobs if not job.parked], self.delay)]

@@ -93,8 +93,12 @@ class Runs:
 
     def _end(self, job: Job) -> None:
         slot, job.slot = job.slot, -1
+        now = self.monotonic()
+        if not self.seat.alone or now - job.begun > PATIENCE:
+            for descriptor in output.unread():
+                self.seat.blur(descriptor, now)  # or it would be told as that of who is left, or comes next
         self.seat.end(slot)
-        job.kind.learn(self.monotonic() - job.begun)
+        job.kind.learn(now - job.begun)
 
     def _unread(self, job: Job) -> Iterator[None]:
         """A turn for each moment in which what the task's programs have printed is not read yet: it is to have its id.

@@ -13,8 +13,11 @@ from struct import Struct
 
 ID_BYTES = 1020  #: of a task id (255 characters in UTF-8); a longer foreign one is cut: its run is seen but not charged
 
-# last successful fetch, last tick of the loop, last renewal of the lease (all monotonic), processed, resident bytes
-_COUNTERS = Struct("=dddQQ")
+# last successful fetch, last tick of the loop, last renewal of the lease (all monotonic), processed, resident bytes;
+# then what makes it doubtful whose a printed line is: when a run last joined others, and when one last ended with
+# something unread in descriptor 1, and 2
+_COUNTERS = Struct("=dddQQddd")
+_JOINED, _BLURRED = 40, 48
 _RUN = Struct(f"=ddHHHH{ID_BYTES}sB")  # started (unix), deadline (monotonic), deliveries, attempt, task, id's length …
 _MOMENT, _NUMBER = Struct("=d"), Struct("=Q")
 _STATE = _RUN.size - 1  # the last byte: a run that was being written when the process died counts as not begun
@@ -68,11 +71,14 @@ class Seat:
     ) -> int:
         """Note that a run begins; return its slot."""
         slot = self.free.pop()
+        joins = not self.alone
         name = task_id.encode("utf-8", "replace")
         count, attempt, length = min(deliveries, _MOST), min(attempt, _MOST), min(len(name), _MOST)
         _RUN.pack_into(
             self._memory, self._runs[slot], started_at, deadline, count, attempt, task, length, name, _RUNNING
         )
+        if joins:
+            _MOMENT.pack_into(self._memory, self._offset + _JOINED, started_at)
         return slot
 
     @property
@@ -84,6 +90,16 @@ class Seat:
         """Note that the run in `slot` is over."""
         self._memory[self._runs[slot] + _STATE] = _FREE
         self.free.append(slot)
+
+    def blur(self, descriptor: int, now: float) -> None:
+        """Note, before the end of a run, that what is unread in a descriptor (0: stdout, 1: stderr) may be its."""
+        _MOMENT.pack_into(self._memory, self._offset + _BLURRED + 8 * descriptor, now)
+
+    def doubts(self, descriptor: int) -> tuple[float, float]:
+        """When a run last joined others, and when one last blurred the descriptor: to see whether it happened since."""
+        (joined,) = _MOMENT.unpack_from(self._memory, self._offset + _JOINED)
+        (blurred,) = _MOMENT.unpack_from(self._memory, self._offset + _BLURRED + 8 * descriptor)
+        return joined, blurred
 
     def judge(self, slot: int) -> None:
         """Note that the run's ending is recorded, although its code goes on."""
@@ -115,10 +131,10 @@ class Seat:
         """Make ready for a new child."""
         for place in self._runs:
             self._memory[place + _STATE] = _FREE
-        _COUNTERS.pack_into(self._memory, self._offset, now, now, 0.0, 0, 0)
+        _COUNTERS.pack_into(self._memory, self._offset, now, now, 0.0, 0, 0, 0.0, 0.0, 0.0)
 
     def counters(self) -> Counters:
-        return Counters(*_COUNTERS.unpack_from(self._memory, self._offset))
+        return Counters(*_COUNTERS.unpack_from(self._memory, self._offset)[:5])
 
     def running(self) -> list[Run]:
         """The runs in progress, judged ones included."""

@@ -48,7 +48,13 @@ class Starter:
         return [job for job, yes in zip(jobs, allowed, strict=True) if yes]
 
     async def note(self, jobs: Sequence[Job], progress: Mapping[str, bytes] | None = None) -> None:
-        """Mark jobs that run already, and store what they reported. One try: there will be another occasion."""
+        """Mark jobs that run already, and store what they reported. One try: there will be another occasion.
+
+        Not those that have come to their end: marked after a retry is recorded, the task would seem to run for ever.
+        """
+        jobs = [job for job in jobs if not (job.over or job.judged or job.left)]
+        running = {job.task_id for job in jobs}
+        progress = {task_id: report for task_id, report in (progress or {}).items() if task_id in running}
         session = next((job.session for job in jobs if job.session.alive), None)
         if session is None:
             return
@@ -65,6 +71,28 @@ class Starter:
         else:
             for job in fresh:
                 job.marked = True
+
+    async def park(self, jobs: Sequence[Job]) -> None:
+        """Settle the messages of runs that the server will not leave us; their records stand for them from now on.
+
+        One try: there will be another occasion.
+        """
+        session = next((job.session for job in jobs if job.session.alive), None)
+        if session is None:
+            return
+        mine = [job for job in jobs if job.session is session]
+        try:
+            [parked] = await commit(self.records.park([job.task_id for job in mine], session.lease))
+            done = [job for job, yes in zip(mine, parked, strict=True) if yes and not job.left]
+            await session.consumer.settle([job.delivery for job in done])
+        except LeaseLost:
+            self.lost(session)
+        except OUTAGES as outage:
+            log.debug("not parked yet: %s", outage)
+        else:
+            for job in done:
+                job.parked = True
+                log.debug("parked: its record stands for its message now", extra=job.where)
 
     def _step(self, jobs: Sequence[Job], charge: bool) -> Step[list[bool]]:
         now = self.clock()

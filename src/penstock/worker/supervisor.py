@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 
+from penstock.client.app import Penstock
 from penstock.client.backends import require_shared
 from penstock.client.loader import load_app
 from penstock.core.ids import new_id
@@ -44,9 +45,16 @@ def run(app_path: str, options: WorkerOptions) -> int:
     user.become(options.uid)
     app = load_app(app_path)
     logs.adopt()
+    return serve(app, options, app_path)
+
+
+def serve(app: Penstock, options: WorkerOptions, app_path: str = "") -> int:
+    """Run a worker of this app, which stands at `app_path`; as `run`."""
     require_shared(app.settings)
     app.backends()  # imports the back ends' modules, for all children at once, and finds faults in the URLs
-    supervisor = Supervisor(plan(app, options), app_path, options.lifeline, options.ready)
+    planned = plan(app, options)
+    planned.check()
+    supervisor = Supervisor(planned, app_path, options.lifeline, options.ready)
     if threading.active_count() > 1:
         log.warning("importing %s started threads; they do not exist in the worker's processes", app_path)
     code = supervisor.run()
@@ -61,8 +69,9 @@ class Supervisor:
     def __init__(self, plan: Plan, app_path: str, lifeline: int | None = None, ready: int | None = None) -> None:
         self.plan = plan
         self.app_path = app_path
-        # twice as many seats as children: a new one starts while the one that it replaces still finishes its tasks
-        self.family = Family(slots.seats(2 * plan.processes + 2, plan.threads + plan.concurrency))
+        # a slot for each thread, program and coroutine; twice as many seats as children, because a new one starts while
+        # the one that it replaces still finishes its tasks
+        self.family = Family(slots.seats(2 * plan.processes + 2, 2 * plan.threads + plan.concurrency))
         self.deaths: dict[int, Death] = {}  #: by pid, until the keeper has dealt with them
         self.stopping = False
         self.reloading = False
@@ -81,6 +90,7 @@ class Supervisor:
         self._selector.register(self._signals, selectors.EVENT_READ)
         if self._lifeline is not None:
             self._selector.register(self._lifeline, selectors.EVENT_READ)
+        logs.keep(self._said)
         gc.freeze()  # what is there now is never collected, so its pages stay shared
         while True:
             self._populate()
@@ -125,8 +135,8 @@ class Supervisor:
 
     def _reload(self) -> None:
         """Drain, and begin anew with the code as it is now; if it cannot be imported the old one goes on."""
-        found = subprocess.run([sys.executable, "-c", _IMPORT, self.app_path], stdin=subprocess.DEVNULL, check=False)
-        if found.returncode:
+        command = [sys.executable, "-c", _IMPORT, self.app_path]
+        if self.app_path and subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
             log.error("SIGHUP: %s cannot be imported as it is now; going on as before", self.app_path)
         else:
             self.reloading = True
@@ -167,7 +177,8 @@ class Supervisor:
     def _fork(self, seat: int, lease: str) -> None:
         here, there = pair()
         is_child = seat >= 0
-        taps = self._taps.prepare(self.family.seats[seat], sorted(self.plan.app.tasks)) if is_child else []
+        captures = is_child and self.plan.raw is None  # what a program prints for a raw message is passed on as it is
+        taps = self._taps.prepare(self.family.seats[seat], sorted(self.plan.app.tasks)) if captures else []
 
         def be() -> None:
             self._shed(here)
@@ -191,6 +202,7 @@ class Supervisor:
 
     def _shed(self, here: Link) -> None:
         """In a new process: let go of what is the supervisor's own. That its ends of links close means its death."""
+        logs.keep(lambda *_: None)
         self._selector.close()
         self._signals.close()
         self._taps.shed()
@@ -218,6 +230,8 @@ class Supervisor:
             self._tell_keeper({"born": member.pid, "seat": member.seat, "lease": note["lease"]})
         elif "bye" in note:
             member.clean = True
+        elif "enough" in note:
+            self.stopping = True
         elif "answer" in note:
             self._tell_keeper({**note, "pid": member.pid})
         else:
@@ -259,14 +273,8 @@ class Supervisor:
         everybody = len(family.active) == plan.processes and family.keeper is not None
         if everybody and not self.announced and all(member.ready for member in family.members.values()):
             self.announced = True
-            log.info(
-                "ready: %s takes %s with %d x (%d threads + %d coroutines)",
-                plan.name,
-                ", ".join(plan.queues),
-                plan.processes,
-                plan.threads,
-                plan.concurrency,
-            )
+            log.info("ready: %s", plan)
+            user.warn()  # not sooner: an error at the start should stand alone
             if self._ready is not None:
                 with contextlib.suppress(BrokenPipeError):  # who waited for it is gone
                     os.write(self._ready, b"w")
@@ -274,6 +282,11 @@ class Supervisor:
     def _tell_keeper(self, note: Note) -> None:
         if (keeper := self.family.keeper) is not None:
             keeper.link.send(note)
+
+    def _said(self, task_id: str, line: bytes) -> None:
+        """What a task's process wrote past Python. It is not kept while the keeper does not keep up."""
+        if (keeper := self.family.keeper) is not None and not keeper.link.unsent:
+            keeper.link.send({"said": task_id, "line": line.decode()})
 
     # ---------------------------------------------------------------------------------------------------------- deaths
 

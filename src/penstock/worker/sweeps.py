@@ -7,6 +7,7 @@ wants to know. Taking over from the dead is takeover.py's.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -19,6 +20,7 @@ log = logging.getLogger("penstock.worker.sweeps")
 
 OFTEN = 10.0  #: seconds between looks for expired and unconfirmed tasks
 SELDOM = 60.0  #: seconds between clearances
+UNCLEAR = 5.0  #: seconds within which a run that has begun is certainly marked as started
 UNCONFIRMED = 30.0  #: seconds after which a publish without confirmation is repeated (DESIGN §6.1)
 _SOME = 100  # tasks that are dealt with in one go
 _MANY = 1000  # records that are deleted in one write
@@ -27,7 +29,10 @@ _MANY = 1000  # records that are deleted in one write
 class Sweeps:
     """The sweeps of one worker. Each looks first, and takes the lock only if there is something to do."""
 
-    def __init__(self, backends: Backends, settings: Settings, worker: str) -> None:
+    def __init__(
+        self, backends: Backends, settings: Settings, worker: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.clock = clock
         self.backends = backends
         self.settings = settings
         self.worker = worker
@@ -36,8 +41,10 @@ class Sweeps:
         """Expired and unconfirmed tasks."""
         records = self.backends.results.records
         if (expired := await records.expired(_SOME)) and await self._mine("expired"):
+            found = await records.get(expired)
             for task_id in expired:
-                await self._expire(task_id)
+                expires = found[task_id].expires if task_id in found else None
+                await self._expire(task_id, long_ago=expires is not None and expires < self.clock() - UNCLEAR)
         if (owed := await records.unconfirmed(UNCONFIRMED, _SOME)) and await self._mine("unconfirmed"):
             await commit(
                 self.backends.broker.publish([record.message for record in owed]),
@@ -67,12 +74,16 @@ class Sweeps:
             released = await self.backends.broker.release(unknown)
             log.warning("redelivering %d messages that nobody holds any more", len(released))
 
-    async def _expire(self, task_id: str) -> None:
-        """End a task that waits; one that a worker holds has begun, or will be checked there."""
+    async def _expire(self, task_id: str, long_ago: bool) -> None:
+        """End a task that waits; one that a worker holds has begun, or will be checked there.
+
+        Where nobody can say whether one holds it, it counts as waiting once it had the time to be marked as started.
+        """
         records = self.backends.results.records
 
         def revoke(gone: Withdrawal) -> Step[dict[str, bool]]:
-            return records.revoke([task_id] if gone.lease is None else [], "expired")
+            waits = gone.lease is None and (gone.sure or long_ago)
+            return records.revoke([task_id] if waits else [], "expired")
 
         await follow(self.backends.broker.withdraw(task_id), revoke, self.backends.results.driver)
 

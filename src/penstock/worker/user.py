@@ -12,10 +12,8 @@ log = logging.getLogger("penstock.worker")
 
 
 def become(uid: str | None) -> None:
-    """Become the user of that name or number, with its groups. None: stay who one is; a warning if that is root."""
+    """Become the user of that name or number, with its groups. None: stay who one is."""
     if uid is None:
-        if os.geteuid() == 0:
-            log.warning("running as root: every task has root's rights; --uid USER makes the worker give them up")
         return
     entry = _entry(uid)
     try:
@@ -25,6 +23,12 @@ def become(uid: str | None) -> None:
         os.setuid(entry.pw_uid)
     except PermissionError:
         raise ConfigurationError(f"--uid {uid}: only root can become another user") from None
+
+
+def warn() -> None:
+    """Say so if this is root."""
+    if os.geteuid() == 0:
+        log.warning("running as root: every task has root's rights; --uid USER makes the worker give them up")
 
 
 def _entry(uid: str) -> pwd.struct_passwd:

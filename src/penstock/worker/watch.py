@@ -1,15 +1,17 @@
 """The look at what runs and what waits, four times a second while anything is held; never while idle.
 
-Marks STARTED what has run for a second, hands back what waits behind slow tasks, and corrects the reckoning.
+Marks STARTED what has run for a second, parks what runs for very long, hands back what waits behind slow tasks, and
+corrects the reckoning.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from penstock.worker.errands import Errands
 from penstock.worker.floor import Floor
+from penstock.worker.job import Job
 from penstock.worker.load import HORIZON
 from penstock.worker.returns import Returns
 from penstock.worker.start import Starter
@@ -30,13 +32,17 @@ class Watch:
         returns: Returns,
         changed: Callable[[], None],
         monotonic: Callable[[], float],
+        *,
+        park_after: float,
     ) -> None:
+        self.park_after = park_after
         self.floor = floor
         self.starter = starter
         self.returns = returns
         self.changed = changed
         self.monotonic = monotonic
         self._armed = False
+        self._parking = False
         self._errands = Errands()
 
     def arm(self) -> None:
@@ -48,18 +54,29 @@ class Watch:
     def look(self) -> None:
         """One look."""
         now = self.monotonic()
-        long = []
+        long, endless = [], []
         for job in self.floor.running():
             elapsed = now - job.begun
+            if elapsed >= self.park_after and job.marked and not job.parked and not job.session.consumer.lasting:
+                endless.append(job)
             if elapsed > HORIZON:
                 self.floor.block(job)
             if elapsed >= MARK_AFTER and not job.marked:
                 long.append(job)
         if long:
             self._errands.send(self.starter.note(long))
+        if endless and not self._parking:
+            self._parking = True
+            self._errands.send(self._park(endless))
         if late := self.floor.withdraw(now - HOLD, now - HOLD_SUSPECT):
             self._errands.send(self.returns.hand_back(late))
         self.changed()
+
+    async def _park(self, jobs: Sequence[Job]) -> None:
+        try:
+            await self.starter.park(jobs)
+        finally:
+            self._parking = False
 
     def _tick(self) -> None:
         self._armed = False
