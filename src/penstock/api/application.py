@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from starlette.routing import Mount, Router
 from starlette.routing import Route as Path
@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from penstock.api import problems
 from penstock.api.answer import Answer, refused
 from penstock.api.call import SLASH, Call
-from penstock.api.doors import Doors, check_content
+from penstock.api.doors import Doors, check_content, check_once
 from penstock.api.keys import ANYONE, KeyRing, allow
-from penstock.api.limit import Meter, Rate
+from penstock.api.limit import Meter
 from penstock.api.problems import Problem, problem_of
 from penstock.api.route import SAFE, Route
 from penstock.api.routes import ROUTES
@@ -28,6 +28,7 @@ from penstock.api.site import Site
 from penstock.api.tally import NO_ROUTE, Tally
 from penstock.client.app import Penstock
 from penstock.client.backends import Backends
+from penstock.core.access import Rate
 from penstock.core.settings import Settings
 
 log = logging.getLogger("penstock.api")
@@ -59,7 +60,7 @@ class Resource:
         head = dict(scope["headers"])
         key = ANYONE
         if route.scope != "none":
-            key = self.site.keyring.holder(head)
+            key = scope.get("penstock.key") or self.site.keyring.holder(head)
             allow(key, route.scope)
             if self.site.meter is not None:
                 scope["penstock.headers"] = self.site.meter.take(key.number)
@@ -110,6 +111,14 @@ class Application:
         finally:
             await self.site.close()
 
+    def add_pages(self, path: str, pages: ASGIApp) -> None:
+        """Serve `pages` at `path` and below, behind the doors; whom they let in is their own matter.
+
+        They ask this application as anybody does, save that `scope["penstock.key"]` says on whose behalf.
+        """
+        self.router.routes[:0] = [Path(path, pages), Mount(path, pages)]
+        self.site.home = path
+
     def drain(self) -> None:
         self.site.drain()
 
@@ -119,7 +128,10 @@ class Application:
             return
         sending = _Sending(self, scope, send)
         try:
-            self.doors.check(scope["method"], scope["path"], dict(scope["headers"]))
+            head = dict(scope["headers"])
+            if len(head) < len(scope["headers"]):
+                check_once(scope["headers"])
+            self.doors.check(scope["method"], scope["path"], head)
             _keep_slashes(scope)
             path, method = scope["path"], scope["method"]
             resource = self.direct.get(path)
@@ -142,7 +154,7 @@ class Shared:
 
     @classmethod
     def between(cls, processes: int, settings: Settings) -> Shared:
-        """For so many processes. Raises ConfigurationError for faulty keys or a faulty rate."""
+        """For so many processes."""
         rate, keys = Rate.parse(settings.api_rate_limit), KeyRing(settings.api_keys).keys
         return cls(Meter(rate, len(keys)) if rate else None, Tally(ROUTES, processes))
 
@@ -174,7 +186,7 @@ def create(
     """The HTTP API of `app` as an ASGI application with a lifespan.
 
     `bound`: the address that the server listens on. `shared`: what this process, one of several by number, shares with
-    the others. Raises ConfigurationError for faulty keys or a faulty rate.
+    the others.
     """
     settings = app.settings
     shared = shared or Shared.between(1, settings)
@@ -218,9 +230,19 @@ def _keep_slashes(scope: Scope) -> None:
     if SLASH in scope["path"]:
         raise Problem(problems.NOT_FOUND, "no name contains NUL")
     raw = scope.get("raw_path") or b""
+    if "\ufffd" in scope["path"] and not _is_utf8(raw):
+        raise Problem(problems.BAD_REQUEST, "the path is not UTF-8")
     if b"%2f" in raw.lower():
         parts = (unquote(part).replace("/", SLASH) for part in raw.decode("ascii").split("/"))
         scope["path"] = "/".join(parts)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _told(error: Exception, scope: Scope) -> Problem:

@@ -38,14 +38,17 @@ class Call:
         self._read_query(scope["query_string"])
         for name, parameter in route.headers.items():
             if name in self.head:
-                self.values[parameter.name] = _read(parameter, self._whole(name))
+                self.values[parameter.name] = _read(parameter, self._whole(name, parameter))
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
-    def _whole(self, name: bytes) -> str:
-        """A header that may stand on several lines."""
-        return b", ".join(value for key, value in self.scope["headers"] if key == name).decode("latin-1")
+    def _whole(self, name: bytes, parameter: Parameter) -> str:
+        """A header; most may be given once only."""
+        lines = [value for key, value in self.scope["headers"] if key == name]
+        if len(lines) > 1 and not parameter.lines:
+            raise _bad("header", parameter.name, "given twice")
+        return b", ".join(lines).decode("latin-1")
 
     def _read_query(self, query: bytes) -> None:
         if not query:

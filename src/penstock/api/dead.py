@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from penstock.api import show
 from penstock.api.answer import Answer, Nothing, accepted, ok
 from penstock.api.call import Call
-from penstock.api.tasks import bad_cursor
+from penstock.api.tasks import bad_cursor, expected
 from penstock.client import operations
 from penstock.core.errors import Conflict, NotFound
 from penstock.core.record import DeadLetter
@@ -76,6 +76,7 @@ async def _for_each(call: Call, some: Callable[[list[DeadLetter]], Awaitable[int
     dry_run = call["dry_run"] or not (queue or reason or call["all"])
     dead = call.site.backends.results.dead
     matched = await dead.count(queue, reason)
+    expected(call, matched)
     done, seen, cursor = 0, 0, None
     while not dry_run and seen < MOST:
         letters, cursor = await dead.page(queue, reason, READ, cursor)

@@ -27,6 +27,6 @@ async def page(call: Call) -> Answer:
     return Content(200, text.encode(), b"text/html; charset=utf-8", headers)
 
 
-async def home(call: Call) -> Answer:  # noqa: ARG001  (a handler)
+async def home(call: Call) -> Answer:
     """GET /."""
-    return Nothing(307, [(b"location", b"/docs")])
+    return Nothing(307, [(b"location", call.site.home.encode())])

@@ -21,6 +21,7 @@ from penstock.api.problems import Problem
 from penstock.api.route import SAFE, Route
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
+ONCE = (b"host", b"origin", b"sec-fetch-site", b"content-type", b"authorization", b"x-api-key")
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104  (compared with, not bound)
 
 
@@ -69,6 +70,14 @@ def _check_origin(host: str, head: Mapping[bytes, bytes]) -> None:
     _, found, place = origin.decode("latin-1").lower().partition("://")
     if not found or _plain(place) != _plain(host):
         raise Problem(problems.FOREIGN_ORIGIN, f"the request comes from a page of {origin[:100].decode('latin-1')!r}")
+
+
+def check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raise a Problem (400) if a header that decides here is there twice: another server may believe the other one."""
+    given = [name for name, _ in headers if name in ONCE]
+    twice = [name.decode() for name in ONCE if given.count(name) > 1]
+    if twice:
+        raise Problem(problems.BAD_REQUEST, f"header {twice[0]}: given twice")
 
 
 def check_content(route: Route, head: Mapping[bytes, bytes]) -> None:

@@ -70,10 +70,11 @@ async def of_all(call: Call) -> Answer:
     """GET /events."""
     feed, wants, after = call.site.feed, _filter(call), call["Last-Event-ID"]
     await feed.start()
+    stands = None if after is None else await feed.reached(after)  # now: all that comes after the answer is told
 
     async def frames(cut: asyncio.Future[None]) -> Frames:
         yield ALIVE
-        seen = after
+        seen = stands
         if seen is not None:
             # first what is far behind, however much it is; only then is the listener's room of use
             async for line in feed.since(seen):
@@ -82,6 +83,7 @@ async def of_all(call: Call) -> Answer:
         async with feed.listen(wants=wants) as listener:
             _tie(listener, cut)
             if seen is not None:
+                listener.skip(seen)  # the feed's reader may be behind us
                 async for line in feed.since(seen, listener.after):
                     yield _wanted(line, wants)
             async for lines in _live(listener):
@@ -101,8 +103,10 @@ async def of_task(call: Call) -> Answer:
         async with feed.listen([task_id]) as listener:
             _tie(listener, cut)
             record = await _record(call, task_id)
-            missed = [] if after is None else await feed.missed(task_id, after, listener.after)
+            # all that is there, the end of a task that has ended with it, however far behind the feed's reader is
+            missed = [] if after is None else await feed.missed(task_id, after)
             if missed:
+                listener.skip(missed[-1].change.seq)
                 yield _joined(missed)
             elif after is None:
                 yield _snapshot(record, listener.after)
@@ -114,6 +118,25 @@ async def of_task(call: Call) -> Answer:
                 yield _joined(lines)
                 if any(line.change.state in ENDED for line in lines):
                     return
+
+    return EventStream(frames)
+
+
+async def digest(call: Call) -> Answer:
+    """GET /events/digest."""
+    digest = call.site.digest
+    await digest.start()
+
+    async def frames(cut: asyncio.Future[None]) -> Frames:  # noqa: ARG001  (nobody is cut: there is little to take)
+        seen = call["Last-Event-ID"]
+        async with digest.listening():
+            while not digest.closed:
+                position = await digest.after(seen, HEARTBEAT)
+                if position == seen or position is None:
+                    yield ALIVE
+                    continue
+                yield frame("changed", {"changes": 0 if seen is None else max(0, position - seen)}, position)
+                seen = position
 
     return EventStream(frames)
 

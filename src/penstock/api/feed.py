@@ -17,6 +17,7 @@ from typing import Any
 
 from penstock.api import show
 from penstock.api.answer import encode
+from penstock.api.reader import Reader
 from penstock.core.errors import StorageError, Unavailable
 from penstock.core.record import Change, Excerpt
 from penstock.core.results import Records, Watch
@@ -32,6 +33,9 @@ GATHER = 0.02  # seconds that lines are gathered at most
 IDLE = 5.0  # seconds after which the feed is looked at even if nothing woke us
 
 
+_EVENTS = {"PROGRESS": "progress", "LOG": "log"}
+
+
 class Line:
     """A change, and its frame in an event stream, encoded when the first listener needs it."""
 
@@ -44,7 +48,7 @@ class Line:
     @property
     def frame(self) -> bytes:
         if not self._frame:
-            event = "progress" if self.change.state == "PROGRESS" else "state"
+            event = _EVENTS.get(self.change.state, "state")
             self._frame = frame(event, show.change(self.change), self.change.seq)
         return self._frame
 
@@ -68,6 +72,8 @@ class Listener:
 
     def give(self, line: Line) -> None:
         """Put a line; cut the listener if there is no more room."""
+        if line.change.seq <= self.after:
+            return
         if len(self._lines) < ROOM:
             self._lines.append(line)
         elif not self.cut.done():
@@ -75,6 +81,11 @@ class Listener:
             self.cut.set_result(None)
             self.closed = True
         self._news.set()
+
+    def skip(self, upto: int) -> None:
+        """Leave out the lines up to this one: they were read otherwise."""
+        self.after = max(self.after, upto)
+        self._lines = deque(line for line in self._lines if line.change.seq > self.after)
 
     def close(self) -> None:
         """No more lines will come."""
@@ -95,32 +106,17 @@ class Listener:
         return lines
 
 
-class Feed:
-    """Reads the feed while anybody listens: all of it, or only what is said of the tasks that are listened to."""
+class Feed(Reader):
+    """Reads the feed while anybody listens: all of it, or only what is said of the tasks that are listened to.
+
+    Everything up to `position` has been handed out.
+    """
 
     def __init__(self, records: Records) -> None:
-        self.records = records
-        self.position = 0  #: everything up to here has been handed out
-        self.closed = False
-        self._watch: Watch | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._starting = asyncio.Lock()
+        super().__init__(records)
         self._by_task: dict[str, set[Listener]] = {}
         self._to_all: set[Listener] = set()
         self._more = False  # somebody listens to what nobody listened to before
-        self._left = 0.0  # when the last listener went away, by the loop's clock
-
-    async def start(self) -> None:
-        """Read, from now on, unless it is read already. Raises Unavailable if it cannot be."""
-        async with self._starting:
-            if self._reader is not None and not self._reader.done():
-                return
-            if self._watch is None:
-                self._watch = self.records.watch()
-            newest = await self.records.changes(None)
-            self.position = newest[-1].seq if newest else 0
-            self._left = asyncio.get_running_loop().time()
-            self._reader = asyncio.create_task(self._read(self._watch), name="feed")
 
     @asynccontextmanager
     async def listen(
@@ -148,6 +144,11 @@ class Feed:
                     del self._by_task[task_id]
             self._left = asyncio.get_running_loop().time()
 
+    async def reached(self, seq: int) -> int:
+        """`seq`, or where the feed stands if it has never come so far: the id is of a store that was replaced since."""
+        newest = await self.records.changes(None)
+        return min(seq, newest[-1].seq if newest else 0)
+
     async def since(self, after: int, upto: int | None = None) -> AsyncIterator[Line]:
         """The lines after a sequence number: those that are there when asked, or those up to another number."""
         full = True
@@ -160,13 +161,13 @@ class Feed:
                 yield Line(change)
             full = len(changes) == CHUNK
 
-    async def missed(self, task_id: str, after: int, upto: int | None = None) -> list[Line]:
-        """A task's lines after a sequence number, as `since`; what is REPLAYED lines away is not found."""
+    async def missed(self, task_id: str, after: int) -> list[Line]:
+        """A task's lines after a sequence number that are there now; what is REPLAYED lines away is not found."""
         found: list[Line] = []
         left = REPLAYED
-        while left > 0 and (upto is None or after < upto):
+        while left > 0:
             part = await self.records.excerpt([task_id], after, min(SEARCHED, left))
-            found += [Line(change) for change in part.changes if upto is None or change.seq <= upto]
+            found += [Line(change) for change in part.changes]
             if not part.lines:
                 break
             after, left = part.upto, left - part.lines
@@ -174,20 +175,9 @@ class Feed:
 
     def close(self) -> None:
         """Let every listener finish; those that come later get nothing."""
-        self.closed = True
+        super().close()
         for listener in self._listeners():
             listener.close()
-
-    async def stop(self) -> None:
-        """Close, and let go of the reader."""
-        self.close()
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.wait([self._reader])
-            self._reader = None
-        if self._watch is not None:
-            await self._watch.close()
-            self._watch = None
 
     def _listeners(self) -> set[Listener]:
         return self._to_all.union(*self._by_task.values())

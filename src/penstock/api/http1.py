@@ -1,11 +1,13 @@
 """The HTTP/1.1 protocol of the server: uvicorn's on httptools, which tells its errors as the API does.
 
-httptools itself takes headers of any length and number: here they are counted.
+httptools itself takes headers of any length and number: here they are counted. And a request that has begun must come
+to its end: whoever sends half of one, or nothing at all, is told so and does not hold the connection.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -14,6 +16,7 @@ from penstock.api.answer import refused
 from penstock.api.problems import Problem
 
 MOST: Final = 64 * 1024  #: bytes of a request's address and headers together
+PATIENCE: Final = 30.0  #: seconds for a request's headers; and without a byte of its body
 
 
 class Protocol(HttpToolsProtocol):
@@ -22,28 +25,71 @@ class Protocol(HttpToolsProtocol):
     _size = 0  # bytes of the address and the complete headers, trailers too, of the present request
     _unread = 0  # bytes received since the parser last told of a request's begin, body or end: it may hold them all
 
+    _incomplete = ""  # "headers" or "body": what of a request is still to come
+    _heard = 0.0  # when something was last received of it, or its first byte as long as it is headers
+    _impatience: asyncio.TimerHandle | None = None  # runs only while a request is incomplete
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._calm()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         self._unread += len(data)
         super().data_received(data)
+        if self._incomplete:
+            if self._impatience is None:
+                self._heard = self.loop.time()
+                self._impatience = self.loop.call_later(PATIENCE, self._wait)
+            elif self._incomplete == "body":
+                self._heard = self.loop.time()
         if self._unread > MOST and not self.transport.is_closing():
             self._size = self._unread
             self.send_400_response("")
 
     def send_400_response(self, msg: str) -> None:
         if self._size > MOST:  # the parser's error is the one that `_count` has raised
-            problem = Problem(
-                problems.HEADERS_TOO_LARGE, f"address and headers are larger than {MOST} bytes", limit=MOST
-            )
+            detail = f"address and headers are larger than {MOST} bytes"
+            self._refuse(Problem(problems.HEADERS_TOO_LARGE, detail, limit=MOST))
         else:
-            problem = Problem(problems.BAD_REQUEST, msg)
+            self._refuse(Problem(problems.BAD_REQUEST, msg))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer what never became a request, and end the connection."""
+        self._calm()
         answer = refused(problem)
         headers = [*self.server_state.default_headers, *answer.headers, (b"connection", b"close")]
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(STATUS_LINE[answer.status] + lines + b"\r\n" + answer.body)
         self.transport.close()
 
+    def _wait(self) -> None:
+        """End the request if nothing has come of it for too long."""
+        left = self._heard + PATIENCE - self.loop.time()
+        if self.flow.read_paused or (self._incomplete == "headers" and self._answering):
+            left = PATIENCE  # it is we who do not read, or who are not done with the request before
+        if left > 0:
+            self._impatience = self.loop.call_later(left, self._wait)
+        elif self._incomplete == "body" and self.cycle.response_started:
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self._refuse(Problem(problems.TIMED_OUT, f"the {self._incomplete} did not arrive within {PATIENCE:g} s"))
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _calm(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
+
     def on_message_begin(self) -> None:
         self._size = self._unread = 0
+        self._incomplete = "headers"
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -54,12 +100,19 @@ class Protocol(HttpToolsProtocol):
         self._count(len(name) + len(value) + 4)  # ": " and the line's end
         super().on_header(name, value)
 
+    def on_headers_complete(self) -> None:
+        self._incomplete = "body"
+        super().on_headers_complete()
+
     def on_body(self, body: bytes) -> None:
         self._unread = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._unread = 0
+        self._incomplete = ""
+        if self._impatience is not None:
+            self._calm()
         super().on_message_complete()
 
     def _count(self, more: int) -> None:

@@ -14,18 +14,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock.api import problems
 from penstock.api.problems import Problem
-from penstock.api.route import SCOPES
-from penstock.core.errors import ConfigurationError
-
-ENTRY = re.compile(r"(?P<secret>[A-Za-z0-9._~+/-]+=*?)(=(?P<scopes>[a-z][a-z+]*))?")
-SHORTEST = 16
-GRANTED = frozenset(SCOPES) - {"none"}
+from penstock.core import access
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +30,24 @@ class Key:
     number: int
     scopes: frozenset[str]
     digest: bytes = field(default=b"", repr=False)
-    owner: str = field(default="", repr=False)  #: the same in every process and after restarts, unlike the rest
+    owner: str = field(default="", repr=False)  #: the same in every process and after restarts
+    seal: bytes = field(default=b"", repr=False)  #: signs the key's sessions; as lasting as `owner`
 
 
-ANYONE = Key(0, GRANTED)
+ANYONE = Key(0, access.GRANTED)
 
 
 class KeyRing:
-    """The keys of a server. An empty ring lets everybody in."""
+    """The keys of a server, from entries that Settings has checked. An empty ring lets everybody in."""
 
     def __init__(self, entries: Sequence[str]) -> None:
         self._salt = os.urandom(32)
-        found, faults = [], []
-        for number, entry in enumerate(entries, 1):
-            try:
-                found.append(self._parse(number, entry))
-            except ValueError as fault:
-                faults.append(f"PENSTOCK_API_KEYS: key {number} {fault}")
-        if faults:
-            raise ConfigurationError(*faults)
-        self.keys = tuple(found)
+        self.keys = tuple(self._made(number, *access.key(entry)) for number, entry in enumerate(entries, 1))
 
-    def _parse(self, number: int, entry: str) -> Key:
-        match = ENTRY.fullmatch(entry)
-        if match is None:
-            raise ValueError("has characters other than letters, digits and -._~+/ (then = signs)")
-        if len(match["secret"]) < SHORTEST:
-            raise ValueError(f"is shorter than {SHORTEST} characters")
-        scopes = frozenset(match["scopes"].split("+")) if match["scopes"] else GRANTED
-        if not scopes <= GRANTED:
-            raise ValueError(f"names a scope that does not exist; there are {', '.join(sorted(GRANTED))}")
-        secret = match["secret"].encode()
-        return Key(number, scopes, self._digest(secret), hashlib.sha256(b"penstock owner " + secret).hexdigest())
+    def _made(self, number: int, secret: str, scopes: frozenset[str]) -> Key:
+        owner = hashlib.sha256(b"penstock owner " + secret.encode()).hexdigest()
+        seal = hashlib.sha256(b"penstock seal " + secret.encode()).digest()
+        return Key(number, scopes, self._digest(secret.encode()), owner, seal)
 
     def _digest(self, secret: bytes) -> bytes:
         return hashlib.blake2b(secret, key=self._salt).digest()
@@ -86,6 +67,25 @@ class KeyRing:
         if not held:
             raise _unauthenticated("this API key is not known", ', error="invalid_token"')
         return held[0]
+
+    def holder_of_session(self, token: str, now: float) -> Key | None:
+        """The key that a session is of; None if it is of none here, or over. `now` is in unix seconds."""
+        terms, _, signature = token.rpartition(".")
+        until = terms.partition(".")[0]
+        if not until.isascii() or not until.isdigit() or len(until) > 12 or int(until) <= now:
+            return None
+        held = [key for key in self.keys if hmac.compare_digest(_signature(key, terms).encode(), signature.encode())]
+        return held[0] if held else None
+
+
+def session(key: Key, until: float) -> str:
+    """A token that stands for `key` until then, in every process that has the key. It does not hold the secret."""
+    terms = f"{int(until)}.{secrets.token_hex(8)}"
+    return f"{terms}.{_signature(key, terms)}"
+
+
+def _signature(key: Key, terms: str) -> str:
+    return hmac.new(key.seal, terms.encode(), hashlib.sha256).hexdigest()
 
 
 def allow(key: Key, scope: str) -> None:

@@ -9,34 +9,12 @@ from __future__ import annotations
 
 import math
 import mmap
-import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from penstock.api import problems
 from penstock.api.problems import Headers, Problem, retry_after
-from penstock.core.errors import ConfigurationError
-
-PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """`count` requests in `period` seconds."""
-
-    count: int
-    period: float
-
-    @classmethod
-    def parse(cls, text: str) -> Rate | None:
-        """PENSTOCK_API_RATE_LIMIT: "100/s", "600/m" or "1000/h" for each key; empty for none."""
-        if not text:
-            return None
-        match = re.fullmatch(r"([1-9][0-9]{0,8})/([smh])", text)
-        if match is None:
-            raise ConfigurationError(f"PENSTOCK_API_RATE_LIMIT: {text!r} is not a rate such as 100/s, 600/m or 1000/h")
-        return cls(int(match[1]), PERIODS[match[2]])
+from penstock.core.access import Rate
 
 
 class Meter:

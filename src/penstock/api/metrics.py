@@ -7,6 +7,7 @@ import asyncio
 from penstock.api.answer import Answer, Content
 from penstock.api.call import Call
 from penstock.api.site import Site
+from penstock.client import operations
 from penstock.core.broker import QueueDepth
 from penstock.core.errors import StorageError, Unavailable
 from penstock.core.exposition import CONTENT_TYPE, Family, exposition
@@ -29,7 +30,7 @@ async def get(call: Call) -> Answer:
 async def _behind(site: Site) -> list[Family]:
     results = site.backends.results
     depths, workers, dead = await asyncio.gather(
-        site.backends.broker.depth(), results.workers.all(), results.dead.count()
+        operations.depths(site.backends), results.workers.all(), results.dead.count()
     )
     letters = Family("penstock_dead_letters", "gauge", "Messages that nobody will run again by themselves")
     letters.add(dead)
@@ -42,7 +43,7 @@ def _queues(depths: list[QueueDepth], now: float) -> list[Family]:
     oldest = Family("penstock_queue_oldest_seconds", "gauge", "Age of the oldest message that is ready")
     for depth in depths:
         for state, count in (("ready", depth.ready), ("delayed", depth.delayed), ("claimed", depth.claimed)):
-            messages.add(count, queue=depth.name, state=state)
+            messages.add(count or 0, queue=depth.name, state=state)
         paused.add(depth.paused, queue=depth.name)
         oldest.add(0.0 if depth.oldest is None else max(0.0, now - depth.oldest), queue=depth.name)
     return [messages, paused, oldest]

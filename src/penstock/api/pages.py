@@ -43,7 +43,7 @@ def _page(routes: list[Route], name: str, version: str, tasks: Mapping[str, Sche
     yield "<meta name=viewport content='width=device-width, initial-scale=1'>"
     yield f"<title>{escape(name)}: HTTP API</title><style>{STYLE}</style>"
     yield f"<h1>{escape(name)}: HTTP API</h1><p>Penstock {escape(version)} · "
-    yield "<a href=/openapi.json>OpenAPI 3.1</a> · <a href='#tasks'>Tasks</a> · <a href='#objects'>Objects</a> · "
+    yield "<a href=openapi.json>OpenAPI 3.1</a> · <a href='#tasks'>Tasks</a> · <a href='#objects'>Objects</a> · "
     yield "<a href='#problems'>Problems</a></p>"
     yield f"<pre>{escape(FIRST)}</pre>"
     yield "<h2 id=tasks>Your tasks</h2>" + ("" if tasks else "<p>No task is registered here or by a live worker.</p>")

@@ -18,6 +18,7 @@ NO_NUL = r"^[^\u0000]*$"
 NAME: dict[str, Any] = {
     "type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\u0000-\u001f\u007f]+$",
 }  # fmt: skip
+TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
 #: RFC 3339 with the zone left out allowed (UTC then); a "+" that a URL turned into a space is forgiven.
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+ -]\d\d:\d\d)?)?")
 
@@ -83,26 +84,48 @@ def seconds(name: str, summary: str, *, zero: bool) -> Parameter:
     return Parameter(name, "query", {"type": "number", **least, "maximum": LONGEST}, summary, read)
 
 
-def flag(name: str, summary: str) -> Parameter:
-    """Yes or no; the bare name means yes."""
+def flag(name: str, summary: str, default: bool | None = False) -> Parameter:
+    """Yes or no; the bare name means yes. `default` None: where it is not given, something else decides."""
 
     def read(given: str) -> bool:
         if given not in {"", "true", "false"}:
             raise ValueError("must be true or false")
         return given != "false"
 
-    schema = {"anyOf": [{"type": "boolean"}, {"type": "string", "maxLength": 0}], "default": False}
-    return Parameter(name, "query", schema, summary, read, default=False)
+    schema: dict[str, Any] = {"anyOf": [{"type": "boolean"}, {"type": "string", "maxLength": 0}]}
+    schema |= {} if default is None else {"default": default}
+    return Parameter(name, "query", schema, summary, read, default=default)
 
 
 def moment(name: str, summary: str) -> Parameter:
     """A time; its value is in unix seconds."""
-    return Parameter(name, "query", {"type": "string", "format": "date-time"}, summary, unix_seconds)
+    return Parameter(name, "query", TIME, summary, unix_seconds)
 
 
-def header(name: str, summary: str, schema: dict[str, Any], read: Callable[[str], Any] = str) -> Parameter:
-    """A header of the request."""
-    return Parameter(name, "header", schema, summary, read)
+def time_text(name: str, summary: str) -> Parameter:
+    """A time whose text is passed on: the submission that it is an option of reads it."""
+    return Parameter(name, "query", TIME, summary, _plus)
+
+
+def seconds_or_time(name: str, summary: str) -> Parameter:
+    """Seconds from now, not more than a hundred years, or a time, whose text is passed on."""
+    of_number = seconds(name, summary, zero=True)
+
+    def read(given: str) -> float | str:
+        try:
+            float(given)
+        except ValueError:
+            return _plus(given)
+        return float(of_number.read(given))
+
+    return Parameter(name, "query", {"anyOf": [of_number.schema, TIME]}, summary, read)
+
+
+def header(
+    name: str, summary: str, schema: dict[str, Any], read: Callable[[str], Any] = str, *, lines: bool = False
+) -> Parameter:
+    """A header of the request; `lines`: it may stand on several."""
+    return Parameter(name, "header", schema, summary, read, lines=lines)
 
 
 def unix_seconds(given: str) -> float:
@@ -110,9 +133,14 @@ def unix_seconds(given: str) -> float:
     try:
         if not MOMENT.fullmatch(given):
             raise ValueError
-        return times.parse(re.sub(r" (\d\d:\d\d)$", r"+\1", given) if "T" in given else given)
+        return times.parse(_plus(given))
     except ValueError:
         raise ValueError("must be a time such as 2026-01-31T12:00:00Z") from None
+
+
+def _plus(given: str) -> str:
+    """The text of a time whose "+" a URL turned into a space."""
+    return re.sub(r" (\d\d:\d\d)$", r"+\1", given) if "T" in given else given
 
 
 def _text(given: str) -> str:

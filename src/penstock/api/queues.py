@@ -13,7 +13,7 @@ from penstock.client import operations
 async def listing(call: Call) -> Answer:
     """GET /queues: those that exist, and those that live workers take from."""
     backends = call.site.backends
-    depths, workers = await asyncio.gather(backends.broker.depth(), backends.results.workers.all())
+    depths, workers = await asyncio.gather(operations.depths(backends), backends.results.workers.all())
     return ok({"items": show.queues(depths, workers), "next": None})
 
 

@@ -11,18 +11,16 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from penstock.api.answer import Answer
+from penstock.core.access import SCOPES, Scope
 
 #: Gets the call (api.call, which knows routes and so cannot be known here) and gives the answer.
 Handler = Callable[[Any], Awaitable[Answer]]
 
-#: What a key may be allowed to do; "none": no key is needed.
-Scope = Literal["none", "submit", "read", "operate"]
 Schema = Mapping[str, Any]
 
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 SAFE = ("GET", "HEAD")
 METHODS = ("GET", "POST", "PATCH", "DELETE")
 
@@ -37,6 +35,7 @@ class Parameter:
     summary: str
     read: Callable[[str], Any] = str
     many: bool = False  #: may be given several times; its value is a list
+    lines: bool = False  #: a header that may stand on several lines, which belong together
     default: Any = None
 
 

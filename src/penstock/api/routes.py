@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from penstock.api import dead, documents, events, health, metrics, queues, schedules, submit, tasks, workers
+from dataclasses import replace
+
+from penstock.api import dead, documents, events, health, metrics, queues, schedules, stats, submit, tasks, workers
 from penstock.api.idempotency import LONGEST as LONGEST_KEY
 from penstock.api.idempotency import key_of
 from penstock.api.parameters import (
@@ -15,13 +17,16 @@ from penstock.api.parameters import (
     name_in_path,
     name_text,
     seconds,
+    seconds_or_time,
     text,
+    time_text,
 )
 from penstock.api.prefer import LONGEST as LONGEST_WAIT
 from penstock.api.prefer import wait_of
 from penstock.api.route import Body, Link, Parameter, Response, Route
 from penstock.api.schemas import ref
 from penstock.core import cursor
+from penstock.core.history import SPANS
 from penstock.core.states import ALL
 
 JSON = "application/json"
@@ -35,6 +40,7 @@ TIMEOUT = integer("timeout", "seconds to wait for the answer", 1, 30, default=5)
 SCHEDULE = in_path("name", "the schedule's name")
 
 LIMIT = integer("limit", "how many items a page has", 1, 1000, default=50)
+LAST_LINES = integer("limit", "how many of the last lines", 1, 10_000, default=1000)
 CURSOR = Parameter("cursor", "query", {"type": "string", "pattern": cursor.PATTERN}, "`next` of the page before")
 FILTER = (
     choice("status", "only tasks in this state; may be given several times", STATES, many=True),
@@ -47,6 +53,10 @@ FILTER = (
 )
 DRY_RUN = flag("dry_run", "count what matches, and change nothing")
 ALL_OF_THEM = flag("all", "needed where no filter is given: everything is meant; without it that is a dry run")
+EXPECT = integer("expect", "how many must match; if it is another number now, nothing is done and the answer is 409",
+                 0, 1_000_000)  # fmt: skip
+SPAN = replace(choice("span", "how far back: an hour in minutes, a day in ten minutes, a week in hours", list(SPANS)),
+               default="1h")  # fmt: skip
 TERMINATE = flag("terminate", "stop it even if it runs already")
 LETTER_FILTER = (text("queue", "only letters from this queue"), text("reason", "only letters with this reason"))
 
@@ -55,6 +65,7 @@ PREFER = header(
     f"`wait=N`: wait up to N seconds (at most {LONGEST_WAIT:g}) for the task to end, and answer 200 with it (RFC 7240)",
     {"type": "string"},
     wait_of,
+    lines=True,
 )
 IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
@@ -84,15 +95,18 @@ OPTIONS: tuple[Parameter, ...] = (
     name_text("queue", "another queue than the task's own"),
     integer("priority", "0 to 9, higher is sooner", 0, 9),
     seconds("countdown", "start in so many seconds", zero=True),
-    Parameter("eta", "query", {"type": "string", "format": "date-time"}, "start at this time"),
-    seconds("expires", "do not start any more after so many seconds", zero=True),
+    time_text("eta", "start at this time"),
+    seconds_or_time("expires", "do not start any more after so many seconds, or after this time"),
     seconds("time_limit", "seconds after which it is stopped for good", zero=False),
     seconds("soft_time_limit", "seconds after which it is told to stop", zero=False),
+    flag("ignore_result", "keep no result, only the record", default=None),
+    integer("retries", "count so many retries as made already", 0, 2**31),
 )
 
 
 TO_TASK = (
     Link("GET", "/tasks/{task}", "task", "/task_id"),
+    Link("GET", "/tasks/{task}/logs", "task", "/task_id"),
     Link("DELETE", "/tasks/{task}", "task", "/task_id"),
     Link("POST", "/tasks/{task}/retry", "task", "/task_id"),
 )
@@ -114,7 +128,11 @@ EVERY_WORKER = Response(
 ANSWER = Response("What the worker answered", ref("WorkerAnswer"))
 SHOWN = Response("The schedule", ref("Schedule"))
 MATCHED = Response("How many matched and were dealt with", ref("Matched"))
-STREAM = Response("Events `state` and `progress`, as they happen: here what one is", ref("Event"), "text/event-stream")
+STREAM = Response(
+    "Events `state`, `progress` and `log`, as they happen: here what one is", ref("Event"), "text/event-stream"
+)
+
+DIGEST = Response("Events `changed`: here what one is", ref("DigestEvent"), "text/event-stream")
 
 SUBMITTING: tuple[Route, ...] = (
     Route(
@@ -153,7 +171,10 @@ TASKS: tuple[Route, ...] = (
     Route(
         "GET", "/tasks", tasks.page, "read", "Tasks", "List tasks",
         responses={200: PAGE_OF_TASKS},
-        description="Newest first. A walk by cursor sees each task once, while others arrive.",
+        description=(
+            "Newest first. A walk by cursor sees each task once, while others arrive. A search with `q` answers after "
+            "a second with what it has found: go on with `next`, also from a page that is not full."
+        ),
         parameters=(*FILTER, LIMIT, CURSOR),
     ),
     Route(
@@ -177,13 +198,22 @@ TASKS: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/tasks/cancel", tasks.cancel_many, "operate", "Tasks", "Cancel tasks by filter",
-        responses={200: MATCHED}, parameters=(*FILTER, TERMINATE, DRY_RUN, ALL_OF_THEM),
+        responses={200: MATCHED}, parameters=(*FILTER, TERMINATE, DRY_RUN, ALL_OF_THEM, EXPECT), problems=(409,),
         description="Those that have not ended. Running ones are passed over unless `terminate=true`.",
     ),
     Route(
         "POST", "/tasks/retry", tasks.retry_many, "operate", "Tasks", "Run ended tasks again by filter",
-        responses={200: MATCHED}, parameters=(*FILTER, DRY_RUN, ALL_OF_THEM),
+        responses={200: MATCHED}, parameters=(*FILTER, DRY_RUN, ALL_OF_THEM, EXPECT), problems=(409,),
         description="Those that ended in FAILURE or REVOKED.",
+    ),
+    Route(
+        "GET", "/tasks/{task}/logs", tasks.logs, "read", "Tasks", "Read what a task logged",
+        responses={200: Response("The last lines, oldest first", ref("LogPage"))},
+        description=(
+            "What its runs logged and printed, on whatever worker: as much as `PENSTOCK_TASK_LOG` has room for, kept "
+            "as long as the task is. A running task's lines come within about a second, and its events tell of them."
+        ),
+        parameters=(TASK_ID, LAST_LINES), problems=(404,),
     ),
     Route(
         "GET", "/tasks/{task}/events", events.of_task, "read", "Events", "Watch a task",
@@ -196,11 +226,20 @@ TASKS: tuple[Route, ...] = (
         responses={200: STREAM},
         description="Server-sent events. A client that does not keep up is cut, and can resume with `Last-Event-ID`.",
         parameters=(
-            choice("status", "only this state (PROGRESS: progress reports); may be given several times",
-                   [*STATES, "PROGRESS"], many=True),
+            choice("status", "only this state (PROGRESS: progress reports, LOG: new log lines); may be given several "
+                   "times", [*STATES, "PROGRESS", "LOG"], many=True),
             *FILTER[1:4],
             LAST_EVENT_ID,
         ),
+    ),
+    Route(
+        "GET", "/events/digest", events.digest, "read", "Events", "Hear that something changed",
+        responses={200: DIGEST},
+        description=(
+            "Server-sent events `changed`, at most one a second however much happens. For pages that show how things "
+            "stand: the first comes at once, or with `Last-Event-ID` when there is news since."
+        ),
+        parameters=(LAST_EVENT_ID,),
     ),
 )  # fmt: skip
 
@@ -255,11 +294,11 @@ DEAD: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/dead/replay", dead.replay_many, "operate", "Dead letters", "Queue dead letters again by filter",
-        responses={200: MATCHED}, parameters=(*LETTER_FILTER, DRY_RUN, ALL_OF_THEM),
+        responses={200: MATCHED}, parameters=(*LETTER_FILTER, DRY_RUN, ALL_OF_THEM, EXPECT), problems=(409,),
     ),
     Route(
         "POST", "/dead/discard", dead.discard_many, "operate", "Dead letters", "Throw dead letters away by filter",
-        responses={200: MATCHED}, parameters=(*LETTER_FILTER, DRY_RUN, ALL_OF_THEM),
+        responses={200: MATCHED}, parameters=(*LETTER_FILTER, DRY_RUN, ALL_OF_THEM, EXPECT), problems=(409,),
     ),
 )  # fmt: skip
 
@@ -321,6 +360,15 @@ SERVER: tuple[Route, ...] = (
         backed=False,
     ),
     Route(
+        "GET", "/stats", stats.get, "read", "Server", "What happened over time",
+        responses={200: Response("Roll-ups, oldest first; the last is not over yet", ref("Stats"))},
+        parameters=(SPAN,),
+        description=(
+            "Runs that ended, percentiles of their times (to within a fifth), and how full queues were at most. What "
+            "workers record; it comes some seconds late, and what a killed process had not told is missing."
+        ),
+    ),
+    Route(
         "GET", "/openapi.json", documents.openapi, "read", "Server", "This API, as OpenAPI 3.1",
         responses={200: Response("The description", {"type": "object"})},
     ),
@@ -329,8 +377,9 @@ SERVER: tuple[Route, ...] = (
         responses={200: Response("A page", {"type": "string"}, "text/html")},
     ),
     Route(
-        "GET", "/", documents.home, "none", "Server", "Leads to the documentation",
-        responses={307: Response("To /docs", headers={"Location": "/docs"})}, backed=False,
+        "GET", "/", documents.home, "none", "Server", "Leads to the dashboard",
+        responses={307: Response("To /ui, or /docs without a dashboard", headers={"Location": "/ui or /docs"})},
+        backed=False,
     ),
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.api.parameters import LONGEST, NAME
+from penstock.core.history import SPANS
 from penstock.core.states import ALL
 
 Schema = dict[str, Any]
@@ -92,6 +93,7 @@ _OPTIONS: dict[str, Schema] = {
     "time_limit": nullable("number", **_LIMIT, description="seconds after which it is stopped for good"),
     "soft_time_limit": nullable("number", **_LIMIT, description="seconds after which it is told to stop"),
     "ignore_result": nullable("boolean", description="keep the record, drop the value"),
+    "retries": {**COUNT, "maximum": 2**31, "description": "count so many retries as made already"},
     "headers": {"type": "object", "description": "headers of your own for the message"},
     "shadow": nullable("string", **_NAME, description="a name to show instead of the task's"),
     "reply_to": nullable("string", description="a queue that gets the result too"),
@@ -121,6 +123,32 @@ _LETTER: dict[str, Schema] = {
     "died_at": TIME_OR_NULL,
     "size": {**COUNT, "description": "bytes of the message's body"},
 }
+
+_MEASURES: dict[str, Schema] = {
+    **{state: {**COUNT, "description": "runs that ended so"} for state in ("success", "failure", "retry", "revoked")},
+    **{name: nullable("number", description="seconds; null without runs") for name in ("p50", "p95", "p99")},
+}
+_DEPTHS: Schema = {
+    "type": "object",
+    "additionalProperties": record({"ready": COUNT, "oldest": SECONDS}, "ready messages, and the age of the oldest"),
+}
+
+_CHILD = record(
+    {
+        "pid": {"type": "integer"},
+        "lease": TEXT,
+        "processed": COUNT,
+        "resident": {**COUNT, "description": "bytes of memory"},
+        "cpu": nullable("number", description="share of one core since the report before"),
+        "running": {
+            "type": "array",
+            "items": record({"task_id": TEXT, "task": TEXT, "started_at": SECONDS, "deliveries": COUNT}),
+            "description": "what it runs now, at most 100 of it; `started_at` in unix seconds",
+        },
+    },
+    "one of its processes",
+    ("lease", "processed", "resident", "cpu", "running"),
+)
 
 COMPONENTS: dict[str, Schema] = {
     "Status": STATUS,
@@ -169,6 +197,16 @@ COMPONENTS: dict[str, Schema] = {
         }
     ),
     "TaskPage": listing(ref("TaskItem")),
+    "LogLine": record(
+        {
+            "at": TIME,
+            "level": {"type": "string", "description": "debug, info, warning, error, critical, or one of its own"},
+            "logger": {"type": "string", "description": "the logger's name; `penstock.output` for what is printed"},
+            "text": {"type": "string", "description": "the message, with its traceback; very long ones are cut"},
+            "attempt": {"type": "integer", "minimum": 1},
+        }
+    ),
+    "LogPage": listing(ref("LogLine")),
     "Change": record(
         {
             "task_id": TEXT,
@@ -179,14 +217,26 @@ COMPONENTS: dict[str, Schema] = {
             "status": ref("Status"),
             "progress": {"description": "what the task reported: fraction, message"},
         },
-        "What happened to a task: it has a status, or reports progress",
+        "What happened to a task: it has a status, or reports progress, or (neither is there) has new log lines",
         ("status", "progress"),
     ),
     "Event": record(
         {
             "id": {"type": "string", "pattern": "^[0-9]+$", "description": "for `Last-Event-ID`"},
-            "event": {"type": "string", "enum": ["state", "progress"]},
+            "event": {"type": "string", "enum": ["state", "progress", "log"]},
             "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": ref("Change")},
+        },
+        "A server-sent event (WHATWG HTML §9.2)",
+    ),
+    "DigestEvent": record(
+        {
+            "id": {"type": "string", "pattern": "^[0-9]+$", "description": "for `Last-Event-ID`"},
+            "event": {"const": "changed"},
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": record({"changes": {**COUNT, "description": "so many since the event before"}}),
+            },
         },
         "A server-sent event (WHATWG HTML §9.2)",
     ),
@@ -226,7 +276,14 @@ COMPONENTS: dict[str, Schema] = {
             "processes": COUNT,
             "threads": COUNT,
             "concurrency": COUNT,
-            "status": {"type": "object"},
+            "status": record(
+                {
+                    "children": {"type": "array", "items": _CHILD},
+                    "processed": {**COUNT, "description": "runs, by the processes that are there now"},
+                },
+                "its last report; another version's may say less or more",
+                ("children", "processed"),
+            ),
         }
     ),
     "WorkerPage": listing(ref("Worker")),
@@ -264,6 +321,14 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "SchedulePatch": {**record({"paused": YES_NO}), "additionalProperties": False},
     "SchedulePage": listing(ref("Schedule")),
+    "Stats": record(
+        {
+            "span": {"type": "string", "enum": list(SPANS)},
+            "step": {**COUNT, "description": "seconds of an item"},
+            "items": {"type": "array", "items": record({"at": TIME, **_MEASURES, "queues": _DEPTHS})},
+            "whole": record(_MEASURES),
+        }
+    ),
     "Live": record({"status": {"const": "live"}}),
     "Ready": record({"status": {"const": "ready"}, "checks": {"type": "object", "additionalProperties": TEXT}}),
 }

@@ -11,7 +11,8 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import uvicorn
 
@@ -25,6 +26,17 @@ from penstock.client.loader import load_app
 log = logging.getLogger("penstock.api")
 
 KEEP_ALIVE = 75  # seconds that an idle connection is kept, longer than proxies keep theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What is served: how the application is made, and what is there for people, with its path."""
+
+    build: Callable[..., Application]
+    pages: Mapping[str, str]
+
+
+API = Serving(create, {"documentation": "/docs"})
 
 
 class Server(uvicorn.Server):
@@ -71,12 +83,13 @@ def run(
     insecure: bool = False,
     descriptor: int | None = None,
     say: Callable[[str], None] = log.info,
-    build: Callable[..., Application] = create,
+    serving: Serving = API,
 ) -> int:
     """Serve an app until SIGTERM or SIGINT; return the exit code.
 
     `host` and `port` default to the settings'. `descriptor`: a bound socket that was handed down, used instead of them.
-    `say` is told where the server is to be found once it is ready. `build` makes the application.
+    `say` is told where the server is to be found once it is ready. `serving`: what is
+    made of the app.
     Raises ConfigurationError for what cannot be served or listened on, and StorageError for an unusable database.
     """
     app = load_app(app_path)
@@ -88,11 +101,12 @@ def run(
     shared = Shared.between(len(sockets), settings)
 
     def ready() -> None:
-        say(f"API on {url(sockets)} (documentation: {url(sockets)}/docs)")
+        there = ", ".join(f"{what}: {url(sockets)}{path}" for what, path in serving.pages.items())
+        say(f"API on {url(sockets)} ({there})")
         say(f"messages and records in {app.backends().urls}")
 
     def serve(process: int, started: Callable[[], None]) -> None:
-        _serve(build(app, bound=bound, shared=shared, process=process), sockets[process], started)
+        _serve(serving.build(app, bound=bound, shared=shared, process=process), sockets[process], started)
 
     if len(sockets) == 1:
         serve(0, ready)

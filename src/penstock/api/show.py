@@ -20,7 +20,7 @@ from penstock.core.errors import BadMessage, DecodingError
 from penstock.core.message import Message
 from penstock.core.preview import preview
 from penstock.core.protocol import raw_arguments
-from penstock.core.record import Attempt, Change, DeadLetter, Record, WorkerInfo
+from penstock.core.record import Attempt, Change, DeadLetter, LogPiece, Record, WorkerInfo
 from penstock.core.schedule import ScheduleEntry
 from penstock.core.states import FAILURE, REVOKED
 
@@ -148,7 +148,13 @@ def change(line: Change) -> dict[str, Any]:
     }
     if line.state == "PROGRESS":
         return content | {"progress": value(line.progress)}
-    return content | {"status": line.state}
+    return content if line.state == "LOG" else content | {"status": line.state}
+
+
+def log_lines(pieces: Sequence[LogPiece]) -> list[dict[str, Any]]:
+    """The lines of a task's log, oldest first."""
+    lines = (line for piece in pieces for line in msgspec.json.decode(piece.lines))
+    return [{**line, "at": moment(line["at"])} for line in lines]
 
 
 def dead_letter(letter: DeadLetter) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from penstock.api.digest import Digest
 from penstock.api.feed import Feed
 from penstock.api.keys import KeyRing
 from penstock.api.limit import Meter
@@ -53,8 +54,10 @@ class Site:
         self.clock = clock
         self.submitter = Submitter(backends)
         self.feed = Feed(backends.results.records)
+        self.digest = Digest(backends.results.records)
         self.pulse = Pulse(backends)
         self.tasks = KnownTasks(app, backends)
+        self.home = "/docs"  #: where / leads to
         self.closing = False
         self._opening: asyncio.Task[None] | None = None
 
@@ -85,6 +88,7 @@ class Site:
         """Shutting down: streams end and waits are answered now; requests in flight may finish."""
         self.closing = True
         self.feed.close()
+        self.digest.close()
 
     async def close(self) -> None:
         """Let go of everything."""
@@ -94,6 +98,7 @@ class Site:
             await asyncio.wait([self._opening])
         await self.pulse.stop()
         await self.feed.stop()
+        await self.digest.stop()
         await self.submitter.close()
         await self.backends.close()
 

@@ -16,6 +16,7 @@ from penstock.api.orders import Order, order_of, prepared
 from penstock.api.prefer import APPLIED, ended
 from penstock.api.problems import Headers, Problem, problem_of
 from penstock.api.site import Site
+from penstock.client import bulk
 from penstock.client.submit import Submission
 from penstock.core.errors import PenstockError, TaskIdTaken
 from penstock.core.ids import new_id
@@ -23,8 +24,6 @@ from penstock.core.states import PENDING
 
 NDJSON = "application/x-ndjson"
 MOST = 10_000  # items of one request
-COMMITTED = 1000  # tasks that are queued together
-READ = 500  # records that are looked at together
 
 
 async def by_body(call: Call) -> Answer:
@@ -132,8 +131,8 @@ async def _carry_out(site: Site, orders: list[Order], task_ids: list[str], since
 async def _there(site: Site, task_ids: list[str], since: float) -> set[str]:
     """Which of these tasks an earlier try of the same request has queued."""
     found = set()
-    for start in range(0, len(task_ids), READ):
-        records = await site.backends.results.records.get(task_ids[start : start + READ])
+    for start in range(0, len(task_ids), bulk.READ):
+        records = await site.backends.results.records.get(task_ids[start : start + bulk.READ])
         found |= {task_id for task_id, record in records.items() if record.created_at >= since - 1.0}
     return found
 
@@ -160,8 +159,8 @@ async def _refuse_taken(site: Site, orders: Sequence[Order], submissions: Sequen
     """409 naming the index of the first item whose own task_id exists, before anything is queued."""
     chosen = [order.options["task_id"] for order in orders if "task_id" in order.options]
     wanted = {submission.record.task_id for submission in submissions}
-    for start in range(0, len(chosen), READ):
-        asked = [task_id for task_id in chosen[start : start + READ] if task_id in wanted]
+    for start in range(0, len(chosen), bulk.READ):
+        asked = [task_id for task_id in chosen[start : start + bulk.READ] if task_id in wanted]
         taken = await site.backends.results.records.check(asked) if asked else {}
         if taken:
             index = next(i for i, order in enumerate(orders) if order.options.get("task_id") in taken)
@@ -169,19 +168,15 @@ async def _refuse_taken(site: Site, orders: Sequence[Order], submissions: Sequen
 
 
 async def _queue(site: Site, submissions: Sequence[Submission]) -> None:
-    """Queue in order, so many at once; a failure midway tells which were accepted before it."""
-    done: list[str] = []
-    for start in range(0, len(submissions), COMMITTED):
-        batch = submissions[start : start + COMMITTED]
-        try:
-            await site.submitter.submit(batch)
-        except Exception as error:  # whatever it is: what was accepted must be told
-            problem = problem_of(error)
-            if problem is None or not done:
-                raise
-            problem.members["accepted"] = done
-            raise problem from error
-        done += [submission.record.task_id for submission in batch]
+    """Queue in order; a failure midway tells which were accepted before it."""
+    try:
+        await bulk.queue(site.submitter, submissions)
+    except PenstockError as error:
+        problem = problem_of(error)
+        if problem is None or not error.accepted:
+            raise
+        problem.members["accepted"] = list(error.accepted)
+        raise problem from error
 
 
 def _at(index: int, error: Exception) -> Exception:
@@ -189,5 +184,7 @@ def _at(index: int, error: Exception) -> Exception:
     problem = problem_of(error)
     if problem is None:
         return error
+    # 404 would say that the address is wrong; of many it is a fault of the body
+    kind = problems.UNKNOWN_TASK_AMONG_MANY if problem.kind is problems.UNKNOWN_TASK else problem.kind
     members = {**problem.members, "index": index}
-    return Problem(problem.kind, f"item {index}: {problem.detail}", headers=problem.headers, **members)
+    return Problem(kind, f"item {index}: {problem.detail}", headers=problem.headers, **members)

@@ -16,9 +16,11 @@ from penstock.client.backends import Backends
 from penstock.core.errors import Conflict, NotFound
 from penstock.core.record import Filter, Record
 from penstock.core.states import PENDING, RETRYABLE, UNENDED
+from penstock.core.step import commit
 
 MOST = 10_000  # tasks that one call deals with
 AT_ONCE = 100
+SEARCH = 1.0  # seconds after which a search for text answers with what it has, and where to go on
 
 
 async def get(call: Call) -> Answer:
@@ -30,11 +32,20 @@ async def get(call: Call) -> Answer:
     return ok(show.task(found[task_id]))
 
 
+async def logs(call: Call) -> Answer:
+    """GET /tasks/{task}/logs."""
+    results, task_id = call.site.backends.results, call["task"]
+    known, pieces = await commit(results.records.check([task_id]), results.logs.of_task(task_id))
+    if task_id not in known:
+        raise NotFound(f"there is no task {task_id!r}")
+    return ok({"items": show.log_lines(pieces)[-call["limit"] :], "next": None})
+
+
 async def page(call: Call) -> Answer:
     """GET /tasks."""
     which = filter_of(call)
     try:
-        found = await call.site.backends.results.records.page(which, call["limit"], call["cursor"])
+        found = await operations.page(call.site.backends, which, call["limit"], call["cursor"], SEARCH)
     except ValueError:
         raise bad_cursor() from None
     return ok({"items": [show.task_item(record) for record in found.items], "next": found.next})
@@ -100,11 +111,19 @@ async def _for_each(call: Call, states: frozenset[str], one: Callable[[Backends,
     wanted = [state for state in sorted(states) if not which.states or state in which.states]
     records = call.site.backends.results.records
     if not wanted:
+        expected(call, 0)
         return ok({"matched": 0, "done": 0, "left": 0, "dry_run": dry_run})
     narrowed = replace(which, states=wanted)
     matched = await records.count(narrowed)
+    expected(call, matched)
     done = 0 if dry_run else await _work_through(call.site.backends, narrowed, one)
     return ok({"matched": matched, "done": done, "left": max(0, matched - done), "dry_run": dry_run})
+
+
+def expected(call: Call, matched: int) -> None:
+    """Raise Conflict if the caller has counted another number of matches."""
+    if call["expect"] is not None and call["expect"] != matched:
+        raise Conflict(f"{matched} match now, not {call['expect']}; nothing was done")
 
 
 async def _work_through(backends: Backends, which: Filter, one: Callable[[Backends, Record], Awaitable[None]]) -> int:
