@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from penstock.cli.app_path import AppPath
 from penstock.cli.worker import Names
 from penstock.client.loader import load_app
 from penstock.core.errors import ConfigurationError
@@ -30,7 +31,7 @@ _KINDS = {
 
 @click.command()
 @click.argument("target", type=click.Choice(list(TARGETS)))
-@click.argument("app_path", metavar="APP")
+@click.argument("app_path", metavar="APP", envvar="PENSTOCK_APP")
 @click.option("--name", help="What services are called after.  [the app's name]")
 @click.option("--image", default="", help="The app's container image.  [its name]")
 @click.option("--broker", type=click.Choice(BROKERS), help="Where messages wait.  [as the app's own]")
@@ -68,7 +69,7 @@ def described(
     app_path: str, name: str | None, scale: dict[str, int], *, broker: str | None, backend: str | None, **given: Any
 ) -> Deployment:
     """The deployment of an app; what is not given is as the app has it here."""
-    app = load_app(app_path)
+    app = load_app(AppPath().convert(app_path, None, None))
     here = _KINDS.get(scheme(app.settings.broker_url), "sqlite")
     records = _KINDS.get(scheme(app.settings.result_backend), "")
     return Deployment(

@@ -20,11 +20,11 @@ GUESSES = ("app.py", "tasks.py")
 
 
 @click.command()
-@click.argument("app_path", metavar="[APP]", required=False)
+@click.argument("app_path", metavar="[APP]", required=False, envvar="PENSTOCK_APP")
 @servers.address
 @logs.options
 def command(app_path: str | None, host: str | None, port: int | None, log_format: str, log_level: str) -> int:
-    """API, worker and scheduler in one go; reload when a .py file below the APP's folder changes.
+    """API, dashboard, worker and scheduler in one go; reload when a .py file below the APP's folder changes.
 
     Without APP it is app.py or tasks.py of this folder.
     """
@@ -86,6 +86,7 @@ def folder(app_path: str) -> Path:
 def banner(found: Mapping[str, Any], address: str) -> str:
     """What a newcomer needs next."""
     lines = [
+        f"  Dashboard {address}/ui",
         f"  API       {address}",
         f"  Docs      {address}/docs",
         f"  Database  {found['database']}",

@@ -56,14 +56,28 @@ class Development:
 
     def inspect(self) -> dict[str, Any] | None:
         """Import the app in a process of its own; None, after that process has told why, if it cannot be."""
-        found = subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "penstock.cli.example", self.app_path],
             stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        described: dict[str, Any] | None = json.loads(found.stdout) if found.returncode == 0 else None
+            start_new_session=True,  # Ctrl-C comes here only: there it would be told as a fault of the app
+        ) as child:
+            assert child.stdout is not None
+            said = self._read(child.stdout.fileno())
+            if said is None:
+                child.kill()
+        described: dict[str, Any] | None = json.loads(said) if said is not None and child.returncode == 0 else None
         return described
+
+    def _read(self, descriptor: int) -> bytes | None:
+        """All that comes until the other end is closed; None at a signal."""
+        parts: list[bytes] = []
+        while self.told is None:
+            if descriptor in select.select([descriptor, self._woken[0]], [], [])[0]:
+                parts.append(os.read(descriptor, 65536))
+                if not parts[-1]:
+                    return b"".join(parts)
+        return None
 
     def start(self) -> bool:
         """Start a child a command and wait until all are ready; False if one ended instead."""

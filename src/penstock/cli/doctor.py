@@ -18,7 +18,8 @@ from penstock.cli.output import Column, as_json, plain, write_json, write_table
 from penstock.client.app import Penstock
 from penstock.client.backends import Backends, require_shared
 from penstock.client.loader import load_app
-from penstock.core.checkup import Finding
+from penstock.core.broker import QueueDepth
+from penstock.core.checkup import SKEW, Finding, clock
 from penstock.core.errors import ConfigurationError, PenstockError
 from penstock.core.record import WorkerInfo
 from penstock.core.settings import PREFIX
@@ -31,7 +32,6 @@ COLUMNS: dict[str, Column] = {
     "DETAIL": lambda finding: finding["detail"],
 }
 PATIENCE = 5.0  # seconds for a server to answer
-SKEW = 2.0  # seconds by which clocks may differ
 
 
 @click.command()
@@ -62,6 +62,10 @@ async def examined(app_path: str | None) -> list[Finding]:
         return findings + [Finding("configuration", "wrong", fault) for fault in error.faults]
     findings += configured(app)
     path = file(app.settings.broker_url)
+    if path is not None and not path.parent.is_dir():
+        return [*findings, Finding("servers", "wrong", f"there is no folder {path.parent}; make it first")]
+    if path is not None and not os.access(path.parent, os.W_OK | os.X_OK):
+        return [*findings, Finding("servers", "wrong", f"this user has no right to write in {path.parent}")]
     if path is not None and not path.exists():
         return [*findings, Finding("servers", "weak", f"there is no {path} yet; the first submit makes it")]
     try:
@@ -103,15 +107,29 @@ async def served(backends: Backends) -> AsyncIterator[Finding]:
         yield finding
     taken = {queue for worker in workers for queue in worker.queues}
     for depth in await backends.broker.depth():
-        if depth.ready and depth.name not in taken:
-            yield Finding(
-                "queues", "weak", f"{depth.ready} messages wait in {depth.name!r}, and no worker takes from it"
-            )
+        if depth.name not in taken:
+            for finding in forsaken(depth):
+                yield finding
         if depth.paused:
             yield Finding("queues", "weak", f"{depth.name!r} is paused; go on with: penstock resume {depth.name}")
     letters = await backends.results.dead.count()
     if letters:
         yield Finding("dead letters", "weak", f"there are {letters}; see penstock dead list")
+
+
+def forsaken(depth: QueueDepth) -> Iterator[Finding]:
+    """What waits in a queue that no Penstock worker takes from. Celery's may read the queue itself, never our lanes."""
+    for lane, count in depth.lanes.items():
+        yield Finding(
+            "lanes",
+            "weak",
+            f"{count} messages of raised priority wait in {lane!r}, and no Penstock worker reads it; start one for "
+            f"{depth.name!r}, or where Celery workers take from it use priority_scheme=celery",
+        )
+    if plainly := depth.ready - sum(depth.lanes.values()):
+        yield Finding(
+            "queues", "weak", f"{plainly} messages wait in {depth.name!r}, and no Penstock worker takes from it"
+        )
 
 
 async def asked(name: str, ping: Callable[[], Step[None]]) -> Finding:
@@ -132,4 +150,4 @@ def staffed(workers: list[WorkerInfo]) -> Iterator[Finding]:
     for worker in workers:
         ahead = worker.seen_at - time.time()
         if ahead > SKEW:
-            yield Finding("clock", "weak", f"the clock of {worker.host} is {ahead:.0f} s ahead of this one")
+            yield clock(f"the clock of {worker.host}", ahead)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.cli.app_path import AppPath
 from penstock.cli.program import guarded
 from penstock.client.app import Penstock
 from penstock.client.loader import load_app
@@ -52,7 +53,7 @@ def sample(schema: Mapping[str, Any]) -> list[Any] | None:
 
 
 def main(arguments: list[str]) -> None:
-    app = load_app(arguments[0])
+    app = load_app(AppPath().convert(arguments[0], None, None))
     asyncio.run(reach(app))
     print(json.dumps(described(app)))
 

@@ -11,6 +11,7 @@ import click
 from penstock.api import show
 from penstock.cli import session
 from penstock.cli.output import Column, ago, as_json, plain, span, write_json, write_table
+from penstock.client import operations
 from penstock.core import times
 from penstock.core.record import Filter
 from penstock.core.states import ALL
@@ -58,9 +59,7 @@ class Moment(click.ParamType[float]):
 def command(limit: int, cursor: str | None, as_json: bool, app_path: str | None, **which: Any) -> None:
     """Tasks, newest first. A filter given more than once matches any of its values."""
     try:
-        page = session.run(
-            app_path, lambda opened: opened.backends.results.records.page(Filter(**which), limit, cursor)
-        )
+        page = session.run(app_path, lambda opened: operations.page(opened.backends, Filter(**which), limit, cursor))
     except ValueError as error:
         raise click.BadParameter(f"{cursor!r}: {error}", param_hint="--cursor") from error
     items = [show.task_item(record) for record in page.items]

@@ -21,6 +21,7 @@ COMMANDS = {
     "dev": "API, worker and scheduler in one go; reload on change.",
     "api": "The HTTP API.",
     "worker": "Take tasks and run them.",
+    "consume": "Give raw messages to any program.",
     "submit": "Submit a task, or many from a file.",
     "show": "All that is known of a task.",
     "list": "Tasks, newest first.",

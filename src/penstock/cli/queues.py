@@ -11,6 +11,7 @@ from penstock.api import show
 from penstock.cli import session
 from penstock.cli.output import Column, Row, ago, as_json, drawn, plain, write_json, write_table
 from penstock.cli.session import Session
+from penstock.client import operations
 
 COLUMNS: dict[str, Column] = {
     "QUEUE": lambda queue: queue["name"],
@@ -60,7 +61,7 @@ async def follow(opened: Session, as_json: bool) -> None:
 
 async def listed(opened: Session) -> list[Row]:
     """The queues as GET /queues shows them."""
-    depths = await opened.backends.broker.depth()
+    depths = await operations.depths(opened.backends)
     workers = await opened.backends.results.workers.all()
     items: list[Row] = plain(show.queues(depths, workers))
     return items

@@ -12,6 +12,7 @@ import click
 from penstock.api import orders
 from penstock.api.orders import Order
 from penstock.api.site import KnownTasks
+from penstock.cli.app_path import AppPath
 from penstock.cli.output import write_json
 from penstock.client.app import Penstock
 from penstock.client.backends import Backends, require_shared
@@ -28,6 +29,7 @@ app_option = click.option(
     "--app",
     "app_path",
     metavar="APP",
+    type=AppPath(),
     envvar="PENSTOCK_APP",
     show_envvar=True,
     help="The app whose servers to use; without it, those that the environment names.",
@@ -43,14 +45,16 @@ class Session:
         self.tasks = KnownTasks(app, backends)
 
 
-def run(app_path: str | None, work: Callable[[Session], Awaitable[T]], *, fresh: bool = False) -> T:
-    """Open, do the work, close; return what the work returns.
+def run(
+    app_path: str | None, work: Callable[[Session], Awaitable[T]], *, fresh: bool = False, app: Penstock | None = None
+) -> T:
+    """Open, do the work, close; return what the work returns. `app` is given where no APP is named.
 
     A database file that does not exist yet is made only with `fresh`: who looks for tasks in the wrong folder shall be
     told, and leave nothing there. Raises NotFound, and ConfigurationError for a place in this process's memory: what is
     submitted there is gone with it, and nothing can be seen of others'.
     """
-    app = load_app(app_path) if app_path else Penstock("cli")
+    app = load_app(app_path) if app_path else app or Penstock("cli")
     require_shared(app.settings)
     path = file(app.settings.broker_url)
     if path is not None and not fresh and not path.exists():

@@ -42,7 +42,6 @@ class SecondsOrTime(click.ParamType[float | str]):
 @click.option("--countdown", type=float, metavar="SECONDS", help="Run it no sooner than after this time.")
 @click.option("--eta", metavar="TIME", help="Run it no sooner than at this time (ISO 8601).")
 @click.option("--expires", type=SecondsOrTime(), metavar="SECONDS|TIME", help="Do not start it later than this.")
-@click.option("--max-retries", type=click.IntRange(min=0), help="Try this often again after a failure.")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Stop it after this time.")
 @click.option("--soft-time-limit", type=float, metavar="SECONDS", help="Raise an exception in it after this time.")
 @click.option("--task-id", metavar="ID", help="Its id; one that exists is refused.")

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from penstock.cli import app_path as apps
+from penstock.cli import drain as draining
 from penstock.cli import logs
 from penstock.worker import supervisor
 from penstock.worker.logs import set_up
@@ -17,12 +19,17 @@ class Names(click.ParamType[tuple[str, ...]]):
 
     name = "names"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ARG002
-        return value if isinstance(value, tuple) else tuple(name.strip() for name in value.split(",") if name.strip())
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        if not names:
+            self.fail(f"{value!r} names no queue", param, ctx)
+        return names
 
 
 @click.command()
-@click.argument("app_path", metavar="APP")
+@apps.optional_argument
 @click.option(
     "-Q", "--queues", type=Names(), default=(), metavar="Q1,Q2", help="Take from these; else from all that APP names."
 )
@@ -35,13 +42,25 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--max-memory-per-child", type=click.IntRange(min=0), metavar="BYTES", help="Or at this size.  [never]")
 @click.option("--health-port", type=click.IntRange(0, 65535), help="Serve /health/* and /metrics there.")
 @click.option(
+    "--health-host",
+    envvar="PENSTOCK_HEALTH_HOST",
+    default="0.0.0.0",  # noqa: S104 - probes come from other machines; it tells nothing that is secret
+    show_default=True,
+    help="On this address.",
+)
+@click.option(
     "--no-scheduler", "scheduler", is_flag=True, flag_value=False, default=True, help="Leave schedules and sweeps out."
 )
+@click.option("--drain", is_flag=True, help="Start none: have this host's workers finish, or the one of --name; wait.")
 @click.option("--uid", metavar="USER", help="Become this user, by name or number.")
 @logs.options
 @click.option("--lifeline", type=int, hidden=True)
 @click.option("--ready", type=int, hidden=True)
-def command(app_path: str, log_format: str, log_level: str, **options: Any) -> int:
+def command(app_path: str | None, log_format: str, log_level: str, drain: bool, **options: Any) -> int:
     """Take tasks and run them, until SIGTERM: then running tasks may finish, and the rest is handed back."""
+    if drain:
+        return draining.drain(app_path, options["name"], options["grace"])
+    if app_path is None:
+        raise click.UsageError("Missing argument 'APP'.")
     set_up(log_format, log_level)
     return supervisor.run(app_path, WorkerOptions(**options))

@@ -93,6 +93,7 @@ def _render(template: str, secret: str, deployment: Deployment, services: Sequen
         "hcl": lambda value: SECRET.sub(r'${env["\1"]}', json.dumps(value)),
         "addressed": _addressed(deployment),
         "unit": _unit,
+        "shell": shlex.join,
     }
     secrets = sorted({name for service in services for name in service.secrets})
     text = environment.get_template(template).render(app=deployment, services=services, secrets=secrets)

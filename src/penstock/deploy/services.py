@@ -14,6 +14,10 @@ from penstock.core.fault import near
 HEALTH_PORT: Final = 8081
 #: Seconds that a worker gets on top of its grace before it is killed, for handing back and closing.
 STOP_MARGIN: Final = 5
+#: Seconds beyond the grace after which `penstock worker --drain` no longer waits.
+DRAIN_MARGIN: Final = 10
+#: Seconds until nobody makes new connections to an instance that was taken off the list.
+NEWS: Final = 3
 #: `${NAME}` in a value stands for a secret; each target refers to it in its own way and none holds it.
 SECRET: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
 BROKERS: Final = ("sqlite", "redis", "rabbitmq", "postgres")
@@ -28,6 +32,7 @@ class Probe:
     path: str = ""
     ready: str = ""  #: the path that tells whether it can serve now, where that is another question
     command: tuple[str, ...] = ()
+    timeout: int = 6  #: seconds that an answer may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,9 @@ class Service:
     instances: int = 1
     probe: Probe = field(default_factory=Probe)
     stop: int = 30  #: seconds from SIGTERM to SIGKILL
+    drain: tuple[str, ...] = ()  #: has this one instance finish; for what is run before SIGTERM
+    draining: int = 0  #: seconds that it takes at most, on top of `stop`
+    news: int = 0  #: seconds before SIGTERM in which connections still arrive
     server: bool = False  #: somebody else's program, not ours
 
     @property
@@ -128,12 +136,14 @@ class Deployment:
             environment={
                 **self._places(),
                 "PENSTOCK_API_KEYS": "${PENSTOCK_API_KEYS}",
-                **({"PENSTOCK_ALLOWED_HOSTS": f"{self.domain},api"} if self.domain else {}),
+                # what it is called from outside, and by its neighbours in compose and Kubernetes
+                "PENSTOCK_ALLOWED_HOSTS": ",".join(filter(None, (self.domain, "api", f"{self.name}-api"))),
             },
             port=self.port,
             volume=self._shared(),
             instances=self.scale.get("api", 1),
             probe=Probe(port=self.port, path="/health/live", ready="/health/ready"),
+            news=NEWS,
         )
 
     def _worker(self) -> Service:
@@ -148,6 +158,8 @@ class Deployment:
             instances=self.scale.get("worker", 1),
             probe=Probe(port=HEALTH_PORT, path="/health/live", ready="/health/ready"),
             stop=self.grace + STOP_MARGIN,
+            drain=("penstock", "worker", self.app, "--drain", "--grace", str(self.grace)),
+            draining=DRAIN_MARGIN,
         )
 
     def _shared(self) -> str:
@@ -194,7 +206,8 @@ SERVERS: Final = {
         environment={"RABBITMQ_DEFAULT_USER": "penstock", "RABBITMQ_DEFAULT_PASS": "${RABBITMQ_PASSWORD}"},
         port=5672,
         volume="/var/lib/rabbitmq",
-        probe=Probe(port=5672, command=("rabbitmq-diagnostics", "-q", "check_port_connectivity")),
+        # a program that takes seconds of CPU to start
+        probe=Probe(port=5672, command=("rabbitmq-diagnostics", "-q", "check_port_connectivity"), timeout=30),
         server=True,
     ),
     "postgres": Service(

@@ -114,7 +114,7 @@ class _Drain:
         return consumer.taken > 0
 
     def _engine(self, broken: asyncio.Future[None]) -> Engine:
-        seat = slots.seats(1, 1 + _CONCURRENCY)[0]
+        seat = slots.seats(1, 2 + _CONCURRENCY)[0]
         seat.renewed(math.inf)
 
         def failed(error: BaseException) -> None:

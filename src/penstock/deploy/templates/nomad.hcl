@@ -47,6 +47,14 @@ job "{{ app.name }}" {
     task "{{ service.name }}" {
       driver       = "docker"
       kill_timeout = "{{ service.stop }}s"
+{% if service.name == "postgres" %}
+      # SIGTERM would have it wait for all who are connected
+      kill_signal  = "SIGINT"
+{% endif %}
+{% if service.news %}
+      # connections that are being made to it still arrive, until everybody knows that it goes
+      shutdown_delay = "{{ service.news }}s"
+{% endif %}
 {% if service.server and service.volume %}
 
       volume_mount {

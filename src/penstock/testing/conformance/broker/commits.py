@@ -8,7 +8,7 @@ import pytest
 
 from penstock.core.step import commit
 from penstock.testing.conformance.broker.harness import Harness
-from penstock.testing.conformance.broker.samples import consumer, depth, fetch, names, nothing, task, tasks
+from penstock.testing.conformance.broker.samples import consumer, depth, fetch, names, nothing, task, tasks, told
 
 
 class TestCommits:
@@ -26,7 +26,7 @@ class TestCommits:
             one, two = await fetch(taker)
             with pytest.raises(LookupError):
                 await commit(taker.settle([one]), taker.hand_back([two]), harness.failing(broker))
-            assert (await depth(broker)).claimed == 2
+            assert told((await depth(broker)).claimed, 2)
             await commit(taker.settle([one]), taker.hand_back([two]))
             assert names(await fetch(taker)) == "2"
 
@@ -56,8 +56,8 @@ class TestCommits:
             await broker.publish(tasks("5"))
             assert names(await fetch(taker)) == "1 2 3 5"
 
-    async def test_steps_see_what_earlier_ones_did(self, harness: Harness) -> None:
-        async with harness.broker() as broker:
+    async def test_steps_see_what_earlier_ones_did(self, searchable: Harness) -> None:
+        async with searchable.broker() as broker:
             answers = await commit(broker.publish(tasks("1 2")), broker.withdraw("1"), broker.purge("default"))
             assert answers[1].removed == 1
             assert answers[2] == ["2"]

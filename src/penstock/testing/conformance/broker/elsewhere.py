@@ -1,47 +1,14 @@
-"""Jobs for another process: `python -m penstock.testing.conformance.broker.elsewhere OPENER URL JOB ARGUMENTS…`.
-
-Each prints a line once what it tells of is in the store.
-"""
+"""Jobs for another process: `python -m penstock.testing.conformance.broker.elsewhere OPENER URL JOB ARGUMENTS…`."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib import import_module
 
 from penstock.core.broker import Broker
-from penstock.testing.conformance.broker.harness import DurableHarness
 from penstock.testing.conformance.broker.samples import consumer, fetch, task
-
-
-@asynccontextmanager
-async def elsewhere(store: DurableHarness, *job: str) -> AsyncIterator[Process]:
-    """A job in another process, killed on leaving."""
-    program = [sys.executable, "-m", "penstock.testing.conformance.broker.elsewhere", store.opener, store.url, *job]
-    process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def line(process: Process) -> str:
-    """The next line that it prints."""
-    assert process.stdout
-    async with asyncio.timeout(30):
-        return (await process.stdout.readline()).decode().strip()
-
-
-async def lines(process: Process) -> list[str]:
-    """The lines that it prints until it ends."""
-    output, _ = await process.communicate()
-    return output.decode().splitlines()
 
 
 def tell(text: str) -> None:

@@ -65,7 +65,7 @@ async def drain(broker: Broker, lease: str, done: asyncio.Event) -> list[str]:
 
 async def left(broker: Broker) -> int:
     now = await depth(broker)
-    return now.ready + now.claimed
+    return now.ready + (now.claimed or 0)
 
 
 class TestSeveralConsumers:

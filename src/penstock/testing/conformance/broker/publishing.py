@@ -8,7 +8,7 @@ import pytest
 
 from penstock.core.message import Message
 from penstock.testing.conformance.broker.harness import Harness
-from penstock.testing.conformance.broker.samples import consumer, depth, fetch, names, task
+from penstock.testing.conformance.broker.samples import consumer, depth, fetch, names, task, told
 
 HEADERS = {
     "id": "t", "task": "päckchen.wägen", "lang": "py", "argsrepr": "('Grüße, 世界 🐈',)", "retries": 0, "eta": None,
@@ -59,7 +59,7 @@ class TestPublishing:
             await broker.publish([task("t", queue=queue)])
             [delivery] = await fetch(taker)
             assert delivery.message.queue == queue
-            assert (await depth(broker, queue)).claimed == 1
+            assert told((await depth(broker, queue)).claimed, 1)
 
     async def test_a_message_that_its_publisher_changes_afterwards_stays_as_it_was_sent(self, harness: Harness) -> None:
         message = task("t")

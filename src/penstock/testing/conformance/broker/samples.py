@@ -65,6 +65,11 @@ async def depth(broker: Broker, queue: str = "default") -> QueueDepth:
     return found
 
 
+def told(count: int | None, expected: int) -> bool:
+    """Whether a count is right, where the server tells it."""
+    return count is None or count == expected
+
+
 @asynccontextmanager
 async def consumer(broker: Broker, *queues: str, lease: str = "lease") -> AsyncIterator[Consumer]:
     """A consumer of `queues` (the default queue), stopped on leaving."""

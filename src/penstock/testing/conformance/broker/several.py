@@ -6,9 +6,9 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
-from penstock.testing.conformance.broker.elsewhere import elsewhere, line, lines
 from penstock.testing.conformance.broker.harness import DurableHarness
 from penstock.testing.conformance.broker.samples import consumer, depth, fetch, gather, names, sleeping, task
+from penstock.testing.conformance.elsewhere import elsewhere, line, lines
 
 
 class TestSeveralProcesses:
@@ -17,7 +17,7 @@ class TestSeveralProcesses:
         async with (
             durable.broker() as broker,
             consumer(broker) as taker,
-            elsewhere(durable, "answer") as process,
+            elsewhere("broker", durable, "answer") as process,
         ):
             assert await line(process) == "ready"
             assert process.stdin
@@ -32,8 +32,8 @@ class TestSeveralProcesses:
     async def test_all_may_publish_at_once(self, durable: DurableHarness) -> None:
         async with (
             durable.broker() as broker,
-            elsewhere(durable, "publish", "100", "1") as one,
-            elsewhere(durable, "publish", "100", "1") as two,
+            elsewhere("broker", durable, "publish", "100", "1") as one,
+            elsewhere("broker", durable, "publish", "100", "1") as two,
         ):
             for turn in range(100):
                 await broker.publish([task(str(turn))])
@@ -43,7 +43,9 @@ class TestSeveralProcesses:
     async def test_every_message_goes_to_one_process(self, durable: DurableHarness) -> None:
         wanted = sorted(str(turn) for turn in range(600))
         async with durable.broker() as broker, AsyncExitStack() as others:
-            takers = [await others.enter_async_context(elsewhere(durable, "take", f"lease-{n}")) for n in range(3)]
+            takers = [
+                await others.enter_async_context(elsewhere("broker", durable, "take", f"lease-{n}")) for n in range(3)
+            ]
             assert [await line(taker) for taker in takers] == ["ready"] * 3
             for name in wanted:
                 await broker.publish([task(name)])
@@ -55,7 +57,7 @@ class TestSeveralProcesses:
 
     async def test_one_process_takes_what_another_put(self, durable: DurableHarness) -> None:
         async with durable.broker() as broker, consumer(broker) as taker:
-            async with elsewhere(durable, "publish", "100", "7") as process:
+            async with elsewhere("broker", durable, "publish", "100", "7") as process:
                 written = await lines(process)
             found = await gather(taker, len(written), limit=13)
             assert names(found).split() == written

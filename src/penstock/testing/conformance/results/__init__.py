@@ -23,12 +23,14 @@ from penstock.testing.conformance.results import (
     keys,
     leases,
     listing,
+    logs,
     mailbox,
     mending,
     retention,
     running,
     schedules,
     searching,
+    standing,
     workers,
 )
 
@@ -41,12 +43,14 @@ _TOGETHER = (
     keys,
     leases,
     listing,
+    logs,
     mailbox,
     mending,
     retention,
     running,
     schedules,
     searching,
+    standing,
     workers,
 )
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from penstock.core.record import Command
 from penstock.core.schedule import Schedule
 from penstock.core.states import PENDING, REVOKED, SUCCESS
+from penstock.testing.conformance.elsewhere import elsewhere, line, lines
 from penstock.testing.conformance.results.feed import woken
 from penstock.testing.conformance.results.harness import DurableHarness
 from penstock.testing.conformance.results.samples import (
@@ -24,30 +21,6 @@ from penstock.testing.conformance.results.samples import (
     start,
     worker,
 )
-
-
-@asynccontextmanager
-async def elsewhere(store: DurableHarness, *job: str) -> AsyncIterator[Process]:
-    """A job (see the module `elsewhere`) in another process, killed on leaving."""
-    program = [sys.executable, "-m", "penstock.testing.conformance.results.elsewhere", store.opener, store.url, *job]
-    process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def line(process: Process) -> str:
-    assert process.stdout
-    async with asyncio.timeout(30):
-        return (await process.stdout.readline()).decode().strip()
-
-
-async def lines(process: Process) -> list[str]:
-    output, _ = await process.communicate()
-    return output.decode().split()
 
 
 class TestDurability:
@@ -90,7 +63,7 @@ class TestDurability:
 
 class TestSeveralProcesses:
     async def test_what_one_writes_the_others_read(self, durable: DurableHarness) -> None:
-        async with durable.results() as results, elsewhere(durable, "create", "there", "10", "1") as process:
+        async with durable.results() as results, elsewhere("results", durable, "create", "there", "10", "1") as process:
             written = await lines(process)
             assert len(written) == 10
             assert {item.state for item in (await results.records.get(written)).values()} == {PENDING}
@@ -98,8 +71,8 @@ class TestSeveralProcesses:
     async def test_all_may_write_at_once(self, durable: DurableHarness) -> None:
         async with (
             durable.results() as results,
-            elsewhere(durable, "create", "one", "100", "1") as one,
-            elsewhere(durable, "create", "two", "100", "1") as two,
+            elsewhere("results", durable, "create", "one", "100", "1") as one,
+            elsewhere("results", durable, "create", "two", "100", "1") as two,
         ):
             mine = [record() for _ in range(100)]
             for task in mine:
@@ -111,7 +84,7 @@ class TestSeveralProcesses:
             assert [change.seq for change in feed] == sorted({change.seq for change in feed})
 
     async def test_a_change_in_another_process_wakes_who_waits_here(self, durable: DurableHarness) -> None:
-        async with durable.results() as results, elsewhere(durable, "finish") as process:
+        async with durable.results() as results, elsewhere("results", durable, "finish") as process:
             assert await line(process) == "ready"
             assert process.stdin
             for _ in range(5):
@@ -125,7 +98,7 @@ class TestSeveralProcesses:
     async def test_a_letter_from_another_process_wakes_who_waits_here(self, durable: DurableHarness) -> None:
         async with durable.results() as results:
             watch = results.mailbox.watch(WORKER)
-            async with elsewhere(durable, "send", WORKER) as process:
+            async with elsewhere("results", durable, "send", WORKER) as process:
                 while not await results.mailbox.take(WORKER):
                     await woken(watch)
                 await process.wait()
@@ -135,7 +108,7 @@ class TestSeveralProcesses:
         self, durable: DurableHarness
     ) -> None:
         async with durable.results() as results:
-            async with elsewhere(durable, "create", "batch", "1000000", "10") as process:
+            async with elsewhere("results", durable, "create", "batch", "1000000", "10") as process:
                 first = [await line(process) for _ in range(50)]
                 process.kill()
                 answered = first + await lines(process)
@@ -149,7 +122,7 @@ class TestSeveralProcesses:
 
     async def test_the_lease_of_a_killed_process_lapses(self, durable: DurableHarness) -> None:
         async with durable.results() as results:
-            async with elsewhere(durable, "lease", "1.0") as process:
+            async with elsewhere("results", durable, "lease", "1.0") as process:
                 own = await line(process)
                 assert await results.leases.owner(own) == WORKER
                 process.kill()

@@ -159,6 +159,43 @@ class TestFilters:
             assert await walk(results, Filter(since=NOON, until=NOON + 1)) == [noon.task_id]
             assert await results.records.count(Filter(since=NOON)) == 2
 
+    async def test_those_that_are_to_wait_for_a_time(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            _, near, far = await created(results, record(), record(eta=NOON + 5), record(eta=NOON + 50))
+            assert await walk(results, Filter(due_after=NOON)) == [far.task_id, near.task_id]
+            assert await walk(results, Filter(due_after=NOON + 5)) == [far.task_id]
+            assert await results.records.count(Filter(states=[PENDING], due_after=NOON + 5)) == 1
+
+    async def test_those_that_are_free_to_run_by_a_time(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            free, near, _ = await created(results, record(), record(eta=NOON + 5), record(eta=NOON + 50))
+            assert await walk(results, Filter(due_by=NOON)) == [free.task_id]
+            assert await walk(results, Filter(due_by=NOON + 5)) == [near.task_id, free.task_id]
+            assert await results.records.count(Filter(states=[PENDING], due_by=NOON + 5)) == 2
+
+    async def test_those_that_were_cancelled_and_whose_message_did_not_turn_up(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            _, gone, left = await created(results, record(), record(), record())
+            cancelled = [gone.task_id, left.task_id]
+            await results.records.cancel(cancelled, "revoked")
+            await results.records.revoke(cancelled, "revoked")
+            ended = Filter(states=[REVOKED], unconfirmed=True)
+            assert await walk(results, ended) == cancelled[::-1]
+            await results.records.confirm([gone.task_id])
+            assert await walk(results, ended) == [left.task_id]
+            assert await results.records.count(ended) == 1
+            assert await results.records.count(Filter(states=[PENDING], unconfirmed=True)) == 0
+
+    async def test_the_oldest_of_them(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            await created(results, record(queue="b", created_at=NOON), record(queue="a", created_at=NOON + 1))
+            await created(results, record(queue="a", created_at=NOON + 2, state=RETRY))
+            oldest = results.records.oldest
+            assert await oldest(Filter()) == NOON
+            assert await oldest(Filter(states=[PENDING, RETRY], queues=["a"])) == NOON + 1
+            assert await oldest(Filter(states=[RETRY])) == NOON + 2
+            assert await oldest(Filter(states=[STARTED])) is None
+
     async def test_every_given_field_must_match(self, harness: Harness) -> None:
         async with harness.results() as results:
             right = record(task="a", queue="q", state=RETRY, worker="w", args=["needle"], created_at=NOON)

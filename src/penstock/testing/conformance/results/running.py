@@ -1,4 +1,4 @@
-"""Runs begin and end: check, start, finish, progress, and the fence of lease and generation."""
+"""Runs begin and end: start, finish, progress, and the fence of lease and generation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from penstock.core.errors import LeaseLost
 from penstock.core.ids import id_time, new_id
-from penstock.core.record import Standing
 from penstock.core.states import FAILURE, PENDING, RETRY, REVOKED, STARTED, SUCCESS
 from penstock.core.times import iso
 from penstock.testing.conformance.results.harness import Harness
@@ -29,25 +28,6 @@ from penstock.testing.conformance.results.samples import (
 )
 
 LATER = {"penstock_generation": 1}
-
-
-class TestChecking:
-    async def test_the_standing_of_those_that_exist_is_given_by_id(self, harness: Harness) -> None:
-        async with harness.results() as results:
-            one, two = await created(
-                results,
-                record(),
-                record(state=RETRY, cancel="revoked", generation=2, retries=3, deliveries=4),
-            )
-            assert await results.records.check([one.task_id, "unknown", two.task_id]) == {
-                one.task_id: Standing(PENDING, "", 0, 0, 0),
-                two.task_id: Standing(RETRY, "revoked", 2, 3, 4),
-            }
-
-    async def test_nothing_is_known_of_a_foreign_task(self, harness: Harness) -> None:
-        async with harness.results() as results:
-            assert await results.records.check(["unknown"]) == {}
-            assert await results.records.check([]) == {}
 
 
 class TestStarting:
