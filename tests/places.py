@@ -56,6 +56,12 @@ def place(name: str, request: pytest.FixtureRequest) -> Place:
             return Place(name, url)
 
 
+def settings(name: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    """The environment of an empty place on a broker; one that keeps no records has them in SQLite."""
+    found = {"PENSTOCK_BROKER_URL": place(name, request).url}
+    return found if name in RESULTS else {**found, "PENSTOCK_RESULT_BACKEND": place("sqlite", request).url}
+
+
 def durable(names: tuple[str, ...]) -> tuple[str, ...]:
     """Those that outlive a process."""
     return tuple(name for name in names if name != "memory")

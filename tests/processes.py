@@ -40,26 +40,41 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def listens(port: int) -> bool:
+def listens(port: int, host: str = "127.0.0.1") -> bool:
     """Whether somebody accepts connections there."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
+
+
+def _parents() -> list[tuple[int, int]]:
+    """(process, parent) of all there are."""
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607
+    return [(int(child), int(parent)) for child, parent in (line.split() for line in listing.splitlines())]
 
 
 def children(pid: int) -> list[int]:
     """The processes that have `pid` as their parent."""
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607
-    pairs = (line.split() for line in listing.splitlines())
-    return [int(child) for child, parent in pairs if int(parent) == pid]
+    return [child for child, parent in _parents() if parent == pid]
 
 
 def tree(pid: int) -> list[int]:
     """`pid` and everything below it, parents first."""
-    found = [pid]
+    found, pairs = [pid], _parents()
     for each in found:
-        found += children(each)
+        found += [child for child, parent in pairs if parent == each]
     return found
+
+
+def frozen(pid: int) -> list[int]:
+    """The tree, stopped whole: what it was starting at this moment, too."""
+    seen: list[int] = []
+    while fresh := [each for each in tree(pid) if each not in seen]:
+        for each in fresh:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGSTOP)
+        seen += fresh
+    return seen
 
 
 def alive(pid: int) -> bool:
@@ -108,8 +123,8 @@ class Launched:
         return self.printed()
 
     def kill_tree(self) -> None:
-        """SIGKILL it and all below it, at one moment as far as possible."""
-        for pid in tree(self.pid):
+        """SIGKILL it and all below it as at one moment, like a container's end: nobody has time to start anything."""
+        for pid in frozen(self.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()

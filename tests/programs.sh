@@ -16,7 +16,11 @@ chromium chromium chromium-browser google-chrome
 redis-server redis-server
 rabbitmq-server rabbitmq-server
 postgresql initdb
+pgbouncer pgbouncer
 amqp-tools amqp-consume
+nginx nginx
+haproxy haproxy
+openssl openssl
 END
 }
 

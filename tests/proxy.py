@@ -38,6 +38,10 @@ class Proxy:
         self.url = parts._replace(netloc=f"{login[0]}{login[1]}127.0.0.1:{self.port}").geturl()
         #: connections accepted so far
         self.accepted = 0
+        #: bytes that clients have sent and got so far
+        self.sent = self.got = 0
+        #: how often a client has sent something after the server's last word on that connection
+        self.turns = 0
         self._delay = 0.0
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
@@ -106,10 +110,11 @@ class Proxy:
         await self._abort()
 
     async def _abort(self) -> None:
-        for writer in list(self._open):
-            _reset(writer)
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        tasks = set(self._tasks)
+        while tasks:  # some may still be on their way to the server, and open only now
+            for writer in list(self._open):
+                _reset(writer)
+            _, tasks = await asyncio.wait(tasks, timeout=0.02)
 
     async def _set(self, *, flows: bool) -> None:
         if not flows:
@@ -135,9 +140,10 @@ class Proxy:
             _reset(writer)
             return
         self._open |= {writer, far_writer}
+        talk = _Talk()
         pumps = [
-            asyncio.ensure_future(self._pump(reader, far_writer)),
-            asyncio.ensure_future(self._pump(far_reader, writer)),
+            asyncio.ensure_future(self._pump(reader, far_writer, talk, asks=True)),
+            asyncio.ensure_future(self._pump(far_reader, writer, talk, asks=False)),
         ]
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         for pump in pumps:
@@ -149,15 +155,32 @@ class Proxy:
             with contextlib.suppress(OSError):
                 await each.wait_closed()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, talk: _Talk, *, asks: bool
+    ) -> None:
         """Carry bytes one way until that way ends."""
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                self._count(len(data), talk, asks=asks)
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 await self._flows.wait()
                 writer.write(data)
                 await writer.drain()
+
+    def _count(self, size: int, talk: _Talk, *, asks: bool) -> None:
+        if not asks:
+            self.got += size
+        else:
+            self.sent += size
+            self.turns += not talk.asked
+        talk.asked = asks
+
+
+class _Talk:
+    """What passes on one connection."""
+
+    asked = False  #: the client spoke last
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -10,6 +10,7 @@ The machine's own servers are never touched, and nothing outlives the run: see `
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import itertools
 import os
@@ -109,6 +110,11 @@ class Server(ABC):
     def start(self) -> Self:
         """Return when it serves."""
         used[self.name] = self.version()
+        self._launch()
+        eventually(self._serves, within=180, every=0.05, what=f"{self.name} serves on port {self.port}")
+        return self
+
+    def _launch(self) -> None:
         user = self._user()
         with (self.folder / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
@@ -117,13 +123,19 @@ class Server(ABC):
                 user=user, group=pwd.getpwnam(user).pw_gid if user else None, extra_groups=[] if user else None,
             )  # fmt: skip
         _reaper("run", self.pid)
-        eventually(self._serves, within=90, every=0.05, what=f"{self.name} serves on port {self.port}")
-        return self
 
     def _serves(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, f"{self.name} ended with {self._process.returncode}:\n{self.log}"
-        return self._answers()
+        if self._process.poll() is None:
+            return self._answers()
+        assert self._lost_a_race(), f"{self.name} ended with {self._process.returncode}:\n{self.log}"
+        self._wait()
+        self._launch()
+        return False
+
+    def _lost_a_race(self) -> bool:
+        """Whether it ended because someone took a port first that nobody else knows of; then it has another now."""
+        return False
 
     def stop(self) -> None:
         """Ask it to end, and wait for that."""
@@ -155,7 +167,11 @@ class Server(ABC):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -180,7 +196,7 @@ class Redis(Server):
 
     name = "Redis"
     package = "redis-server"
-    databases = 1024
+    databases = 8192
 
     def _prepare(self) -> None:
         self._program = program(self, "redis-server")
@@ -236,8 +252,9 @@ class RabbitMQ(Server):
 
     def _prepare(self) -> None:
         self._scripts = _rabbitmq_scripts()
-        self._node = f"penstock-{self.port}@localhost"
-        self._epmd_port = quiet_port()
+        self.node = f"penstock-{self.port}@localhost"
+        self._names()
+        self._dist_port = quiet_port()
         self._made: list[str] = []
         self._numbers = itertools.count(1)
         settings = {
@@ -252,7 +269,11 @@ class RabbitMQ(Server):
         }
         (self.folder / "rabbitmq.conf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
         (self.folder / "plugins").write_text("[].\n")
-        command = [program(self, "epmd"), "-address", "127.0.0.1", "-port", str(self._epmd_port)]
+
+    def _names(self) -> None:
+        """The service that knows which node listens where."""
+        self.epmd_port = quiet_port()
+        command = [program(self, "epmd"), "-address", "127.0.0.1", "-port", str(self.epmd_port)]
         self._epmd = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
         _reaper("run", self._epmd.pid)
 
@@ -262,7 +283,7 @@ class RabbitMQ(Server):
             **{name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))},
             "HOME": folder,
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_PORT": str(self.epmd_port),
             "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/advanced",
             "RABBITMQ_ALLOW_INPUT": "1",  # the server is to take the place of the script that starts it
             "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq",
@@ -271,15 +292,16 @@ class RabbitMQ(Server):
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
             "RABBITMQ_LOG_BASE": f"{folder}/log",
             "RABBITMQ_MNESIA_BASE": f"{folder}/mnesia",
-            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_PID_FILE": f"{folder}/pid",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput +S 1:1 +sbwt none +P 100000"
             " -kernel inet_dist_use_interface {127,0,0,1}",
         }
 
-    @functools.cached_property
-    def _dist_port(self) -> int:
-        return quiet_port()
+    def _lost_a_race(self) -> bool:
+        lost = f"dist_port_already_used,{self._dist_port}" in self.log
+        self._dist_port = quiet_port()
+        return lost
 
     def _command(self) -> Sequence[str]:
         return [str(self._scripts / "rabbitmq-server")]
@@ -384,9 +406,8 @@ class Postgres(Server):
         return self._place("postgres")
 
     def fresh(self) -> str:
-        name = f"place_{next(self._numbers)}"
-        self.sql(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
-        return self._place(name)
+        """A schema of its own, which does not exist yet: a database each would take the better part of a second."""
+        return f"{self.url}?schema=place_{next(self._numbers)}"
 
     def sql(self, *statements: str) -> None:
         """Run statements as the superuser, each for itself."""
@@ -435,17 +456,52 @@ def summary() -> str:
 # --------------------------------------------------------------------------------------------------------- the parts
 
 
-def quiet_port() -> int:
-    """A free port outside the range that outgoing connections take theirs from.
+#: ports that were given away: what has not been bound yet looks free
+_given: set[int] = set()
 
-    Otherwise a client that tries again and again while its server is down would one day be connected to itself.
+
+def quiet_port() -> int:
+    """A free port, on every address, outside the range that outgoing connections take theirs from.
+
+    Otherwise a client that tries again and again while its server is down would one day be connected to itself, and a
+    server that is started again would find its port taken by a connection that has just ended.
     """
-    for _ in range(100):
-        port = random.randrange(15_000, 30_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+    low, high = _passing()
+    ports = [port for port in range(15_000, 60_000) if not low <= port <= high]
+    for _ in range(100 if ports else 0):
+        port = random.choice(ports)
+        if port not in _given and _free(port):
+            _given.add(port)
             return port
     return free_port()
+
+
+@functools.cache
+def _passing() -> tuple[int, int]:
+    """From which port to which outgoing connections take theirs, on Linux; elsewhere the range of RFC 6335."""
+    try:
+        low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    except FileNotFoundError:
+        return 49_152, 65_535
+    return int(low), int(high)
+
+
+def _free(port: int) -> bool:
+    """Whether it can be bound on all addresses of this machine at once."""
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
+        try:
+            probe = socket.socket(family)
+        except OSError:  # a machine without this family
+            continue
+        with probe:
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return False
+    return True
 
 
 def program(server: Server, name: str) -> str:
@@ -468,7 +524,9 @@ def _rabbitmq_scripts() -> Path:
 
 
 def _postgres_programs() -> Path:
-    """The folder of the newest installed version."""
+    """The folder of the newest installed version, or the one that POSTGRES_PROGRAMS names."""
+    if named := os.environ.get("POSTGRES_PROGRAMS"):
+        return Path(named)
     folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     found = shutil.which("initdb")
     if found:
@@ -491,6 +549,11 @@ def _reaping() -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, start_new_session=True, text=True)
 
 
+def ends_with_the_run(group: int) -> None:
+    """Have a process and its group killed when this run has ended, however it ended."""
+    _reaper("run", group)
+
+
 def _reaper(order: str, what: object) -> None:
     pipe = _reaping().stdin
     assert pipe is not None
@@ -505,4 +568,4 @@ def end() -> None:
     pipe = _reaping().stdin
     assert pipe is not None
     pipe.close()
-    _reaping().wait(60)
+    _reaping().wait(600)  # of thousands of tables the files are many

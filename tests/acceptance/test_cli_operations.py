@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +55,24 @@ def worker(shop: CommandLine) -> Iterator[CommandLine]:
     with launched("worker", "app.py", "--processes", "1", cwd=shop.folder, env=IMPATIENT) as process:
         process.prints("ready:")
         yield shop
+
+
+def test_drain_has_the_workers_of_this_host_finish_and_waits(shop: CommandLine) -> None:
+    (shop.folder / "slow.py").write_text(
+        "import time\nfrom penstock import Penstock\n\napp = Penstock('slow')\n\n\n"
+        "@app.task\ndef nap(flag: str) -> None:\n    open(flag, 'w').close()\n    time.sleep(1)\n"
+    )
+    assert "no worker on" in shop.ok("worker", "--drain").out
+    with launched("worker", "slow.py", "--processes", "1", "--name", "one", cwd=shop.folder) as process:
+        process.prints("ready:")
+        flag = shop.folder / "begun"
+        shop.ok("submit", "nap", json.dumps([str(flag)]), "--task-id", "nap")
+        eventually(flag.exists)
+        assert shop("worker", "--drain", "--name", "other").code == 1
+        name = shop.ok("workers", "--json").json["items"][0]["name"]
+        assert f"{name} has finished" in shop.ok("worker", "--drain", "--name", "one").out
+        assert process.process.wait(timeout=30) == 0
+    assert shop.ok("show", "nap", "--json").json["status"] == "SUCCESS"
 
 
 def depth(shop: CommandLine, name: str) -> dict[str, object]:
@@ -191,8 +211,13 @@ def test_the_doctor_says_what_is_weak(shop: CommandLine) -> None:
     assert "'aside'" in found["queues"][1]
     table = shop.ok("doctor").out
     assert "VERDICT" in table
-    (shop.folder / "penstock.db").chmod(0o666)
-    assert verdicts(shop)["permissions"][0] == "weak"
+    assert found["clock"][0] == "ok"
+    database = shop.folder / "penstock.db"
+    database.chmod(0o666)
+    os.utime(database, (time.time() + 90, time.time() + 90))
+    found = verdicts(shop)
+    assert found["permissions"][0] == "weak"
+    assert found["clock"][0] == "weak"
 
 
 def test_the_doctor_is_content_with_a_live_worker(worker: CommandLine) -> None:
@@ -206,6 +231,7 @@ def test_the_doctor_is_content_with_a_live_worker(worker: CommandLine) -> None:
         ({"PENSTOCK_THREADS": "many"}, "configuration"),
         ({"PENSTOCK_HOST": "0.0.0.0"}, "API"),  # noqa: S104
         ({"PENSTOCK_BROKER_URL": "sqlite:///app.py"}, "servers"),
+        ({"PENSTOCK_BROKER_URL": "sqlite:///no/such/folder.db"}, "servers"),
     ],
 )
 def test_the_doctor_exits_with_1_if_something_is_wrong(shop: CommandLine, env: dict[str, str], check: str) -> None:

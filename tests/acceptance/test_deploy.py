@@ -16,6 +16,8 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
 import yaml
 
+from penstock.cli.drain import SLACK
+from penstock.deploy.services import STOP_MARGIN
 from tests.acceptance.commands import CommandLine
 from tests.raml import Library
 
@@ -38,7 +40,7 @@ FULL = (
 SECRETS = {
     "PENSTOCK_BROKER_URL": "amqp://me:hunter2@example.org//",
     "PENSTOCK_RESULT_BACKEND": "redis://:hunter2@example.org/0",
-    "PENSTOCK_API_KEYS": "hunter2",
+    "PENSTOCK_API_KEYS": "hunter2-and-hunter2",
 }
 
 
@@ -62,6 +64,8 @@ def test_compose_files_are_of_the_compose_specification(shop: CommandLine, broke
     assert set(read["services"]) == expected
     assert read["services"]["worker"]["deploy"]["replicas"] == 5
     assert read["services"]["worker"]["command"][:3] == ["penstock", "worker", "app.py"]
+    if broker == "rabbitmq":
+        assert read["services"]["rabbitmq"]["hostname"] == "rabbitmq", "a new container finds the old one's queues"
 
 
 @pytest.mark.parametrize("version", ["1.33", "1.37"])
@@ -75,8 +79,49 @@ def test_kubernetes_manifests_are_of_two_releases(shop: CommandLine, broker: str
     assert deployments["shop-api"]["replicas"] == 3
     budgets = {each["metadata"]["name"] for each in found if each["kind"] == "PodDisruptionBudget"}
     assert budgets == {"shop-api", "shop-worker"}
-    for spec in deployments.values():
-        assert spec["template"]["spec"]["securityContext"]["runAsNonRoot"] is True
+    runs = [each["spec"]["template"]["spec"] for each in found if each["kind"] in ("Deployment", "StatefulSet")]
+    assert len(runs) == 2 + len({broker, backend})
+    for pod in runs:
+        (container,) = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys()
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert container["resources"]["limits"].keys() == {"memory"}
+
+
+def test_each_target_gives_a_worker_the_time_that_its_grace_needs(shop: CommandLine) -> None:
+    """And Kubernetes, which can run something before SIGTERM, has it drained."""
+    options = ("--broker", "redis")
+
+    def pod(name: str, **environment: str) -> dict[str, Any]:
+        found = manifests(shop.ok("deploy", "kubernetes", "app.py", *options, **environment).out)
+        (run,) = (each for each in found if each["kind"] == "Deployment" and each["metadata"]["name"] == name)
+        spec: dict[str, Any] = run["spec"]["template"]["spec"]
+        return spec
+
+    worker, api = pod("shop-worker"), pod("shop-api")
+    (container,) = worker["containers"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == [
+        "sh", "-c", 'exec penstock worker app.py --drain --grace 25 --name "$POD_NAME"',
+    ]  # fmt: skip
+    assert container["command"][-2:] == ["--name", "$(POD_NAME)"]
+    assert container["env"][0] == {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    assert worker["terminationGracePeriodSeconds"] >= 25 + SLACK + STOP_MARGIN
+    assert pod("shop-worker", PENSTOCK_GRACE="100")["terminationGracePeriodSeconds"] >= 100 + SLACK + STOP_MARGIN
+    assert api["containers"][0]["lifecycle"]["preStop"] == {"exec": {"command": ["sleep", "3"]}}
+    assert api["terminationGracePeriodSeconds"] == 33
+
+    assert yaml.safe_load(document(shop, "compose", *options))["services"]["worker"]["stop_grace_period"] == "30s"
+    apps = json.loads(document(shop, "marathon", *options))["apps"]
+    assert [app["taskKillGracePeriodSeconds"] for app in apps if app["id"] == "/shop/worker"] == [30]
+    (group,) = (
+        each
+        for each in hcl2.loads(document(shop, "nomad", *options))["job"][0]['"shop"']["group"]
+        if '"worker"' in each
+    )
+    assert group['"worker"']["task"][0]['"worker"']["kill_timeout"] == '"30s"'
+    assert "TimeoutStopSec=30\n" in document(shop, "systemd", *options).partition("shop-worker@.service")[2]
 
 
 @pytest.mark.parametrize(("broker", "backend"), PAIRS)

@@ -110,6 +110,19 @@ def test_its_children_never_outlive_it(dev: Launched, number: int, code: int) ->
     assert "Traceback" not in dev.printed()
 
 
+def test_ctrl_c_while_the_app_is_imported_is_quiet_and_quick(tmp_path: Path, port: int) -> None:
+    (tmp_path / "app.py").write_text(
+        "import time\n\nprint('importing', flush=True)\nopen('begun', 'w').close()\ntime.sleep(60)\n"
+    )
+    with launched("dev", "--port", str(port), cwd=tmp_path) as process:
+        eventually((tmp_path / "begun").exists, what="the import of the app")
+        family = tree(process.pid)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        assert process.process.wait(20) == 130
+        assert process.printed() == ""
+        eventually(lambda: not any(alive(pid) for pid in family), what="the end of the process that imports")
+
+
 def test_without_an_app_it_says_what_it_looked_for(tmp_path: Path) -> None:
     done = subprocess.run([PENSTOCK, "dev"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2

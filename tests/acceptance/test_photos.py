@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, PdfParser
 
 from tests.acceptance.commands import CommandLine
+from tests.places import BROKERS, settings
 from tests.processes import Launched, children, eventually, free_port, launched
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "photos"
@@ -35,10 +36,11 @@ def jobs(tmp_path: Path) -> Path:
     return tmp_path / "jobs"
 
 
-@pytest.fixture
-def line(tmp_path: Path, jobs: Path) -> CommandLine:
-    """The command line of the example, with its results in `jobs`."""
-    return CommandLine(tmp_path, {"PHOTOS_JOBS": str(jobs), "PENSTOCK_APP": str(EXAMPLE / "app.py")})
+@pytest.fixture(params=("default", *(name for name in BROKERS if name not in {"memory", "sqlite"})))
+def line(request: pytest.FixtureRequest, tmp_path: Path, jobs: Path) -> CommandLine:
+    """The command line of the example, with its pictures in `jobs`: as it comes, and with another URL."""
+    urls = {} if request.param == "default" else settings(request.param, request)
+    return CommandLine(tmp_path, {"PHOTOS_JOBS": str(jobs), "PENSTOCK_APP": str(EXAMPLE / "app.py"), **urls})
 
 
 def corrupt(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -51,11 +52,25 @@ class Harness:
         return Step(broker.driver, fail)
 
 
-@pytest.fixture(params=BROKERS)
-def harness(request: pytest.FixtureRequest) -> Harness:
-    return Harness(place(request.param, request))
+class Waiting(Harness):
+    """A store behind a server with a clock of its own, which wakes sleepers by messages."""
+
+    quiet = 0.3
+
+    async def elapse(self, seconds: float) -> None:
+        await asyncio.sleep(seconds + 1.5)  # delays are rounded up to whole seconds
 
 
-@pytest.fixture(params=durable(BROKERS), name="durable")
-def durable_harness(request: pytest.FixtureRequest) -> Harness:
-    return Harness(place(request.param, request))
+def harnessed(request: pytest.FixtureRequest) -> Harness:
+    where = place(request.param, request)
+    return Waiting(where) if where.name in SERVED else Harness(where)
+
+
+#: RabbitMQ finds a message by taking it, and gives back by itself what a lost connection held
+SERVED = ("rabbitmq",)
+OWN = tuple(name for name in BROKERS if name not in SERVED)
+
+harness = pytest.fixture(params=BROKERS, name="harness")(harnessed)
+durable_harness = pytest.fixture(params=durable(BROKERS), name="durable")(harnessed)
+searchable = pytest.fixture(params=OWN, name="searchable")(harnessed)
+keeping = pytest.fixture(params=durable(OWN), name="keeping")(harnessed)

@@ -13,6 +13,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
+from penstock.client import operations
 from penstock.client.app import Penstock
 from penstock.client.backends import Backends
 from penstock.core.record import Record, WorkerInfo
@@ -23,13 +26,16 @@ from tests.processes import Launched, children, eventually, launched
 
 T = TypeVar("T")
 
+#: for what goes through the server: a file and a server, the two kinds of places that hold messages and records
+on_two = pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
+
 
 class Field:
     """One test's database and ledger."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, url: str = "", **settings: Any) -> None:
         self.folder = folder
-        self.url = f"sqlite:///{folder}/field.db"
+        self.url = url or f"sqlite:///{folder}/field.db"
         self.ledger = folder / "ledger.txt"
         self.settings = settings
         self.app = Penstock("field", broker=self.url, **settings)
@@ -118,8 +124,8 @@ class Field:
 
     def depth(self) -> int:
         """All messages that are left in any way."""
-        queues = self.ask(lambda backends: backends.broker.depth())
-        return sum(queue.ready + queue.delayed + queue.claimed for queue in queues)
+        queues = self.ask(operations.depths)
+        return sum(queue.ready + (queue.delayed or 0) + (queue.claimed or 0) for queue in queues)
 
     def events(self, task_id: str) -> list[str]:
         """What a task wrote into the ledger, e.g. ["begin", "end"]."""

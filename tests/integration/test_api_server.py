@@ -1,4 +1,4 @@
-"""The API as a real server on SQLite: starting, being refused, several processes, ending, dying."""
+"""The API as a real server, on SQLite and some on PostgreSQL: starting, refused, several processes, ending, dying."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration.field import on_two
 from tests.processes import Launched, alive, children, eventually, free_port, launched
 
 APP = """
@@ -139,8 +140,9 @@ class TestStarting:
 
 
 class TestServing:
-    def test_a_task_survives_a_restart_of_the_server(self, tmp_path: Path) -> None:
-        with serving(tmp_path) as found:
+    @on_two
+    def test_a_task_survives_a_restart_of_the_server(self, tmp_path: Path, store: str) -> None:
+        with serving(tmp_path, PENSTOCK_BROKER_URL=store) as found:
             task_id = found.submit()
             found.process.kill_tree()
             found.process.restart()
@@ -175,13 +177,15 @@ class TestServing:
         )
         assert answer.json() == {"queue": "large", "size": len(body)}
 
-    def test_events_arrive_as_they_happen(self, tmp_path: Path) -> None:
-        with serving(tmp_path) as found:
+    @on_two
+    def test_events_arrive_as_they_happen(self, tmp_path: Path, store: str) -> None:
+        env = {"PENSTOCK_BROKER_URL": store}
+        with serving(tmp_path, **env) as found:
             task_id = found.submit()
             with httpx.stream("GET", f"{found.url}/tasks/{task_id}/events", timeout=90) as stream:
                 lines = (line for line in stream.iter_lines() if line.startswith("data: "))
                 assert json.loads(next(lines)[6:])["status"] == "PENDING"
-                with launched("worker", "app.py", "--processes", "1", cwd=tmp_path):
+                with launched("worker", "app.py", "--processes", "1", cwd=tmp_path, env=env):
                     statuses = [json.loads(line[6:]).get("status") for line in lines]
             assert statuses[-1] == "SUCCESS"
             assert found("GET", f"/tasks/{task_id}").json()["result"] == 5
@@ -337,11 +341,13 @@ Submitter.submit = crash_once
 
 
 class TestOnceOnly:
-    @pytest.mark.parametrize("when", ["before", "after"])
-    def test_a_crash_around_the_publish_leaves_one_task(self, tmp_path: Path, when: str) -> None:
+    @pytest.mark.parametrize(
+        ("when", "store"), [("before", "sqlite"), ("after", "sqlite"), ("after", "postgres")], indirect=["store"]
+    )
+    def test_a_crash_around_the_publish_leaves_one_task(self, tmp_path: Path, when: str, store: str) -> None:
         held = tmp_path / "held"
         held.write_text("300")
-        with serving(tmp_path, app=CRASHING, CRASH=when) as found:
+        with serving(tmp_path, app=CRASHING, CRASH=when, PENSTOCK_BROKER_URL=store) as found:
             request: dict[str, Any] = {"json": {"task": "add", "args": [2, 3]}, "headers": {"Idempotency-Key": "k"}}
             with pytest.raises(httpx.HTTPError):
                 found("POST", "/tasks", **request)

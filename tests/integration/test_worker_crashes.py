@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from penstock.core.states import FAILURE, SUCCESS
-from tests.integration.field import Field, error_of
+from tests.integration.field import Field, error_of, on_two
 from tests.processes import alive, eventually
 
 LONG = {"lease": 300.0, "lease_renewal": 60.0}  # what runs again sooner was not waited for until its lease ran out
@@ -27,6 +27,7 @@ def test_a_killed_childs_task_runs_again_at_once(field_with: Callable[..., Field
     assert again != killed
 
 
+@on_two
 def test_sigkill_from_outside_of_the_child_that_holds_a_running_task(field_with: Callable[..., Field]) -> None:
     field = field_with(**LONG)
     flag = field.folder / "flag"
@@ -43,6 +44,7 @@ def test_sigkill_from_outside_of_the_child_that_holds_a_running_task(field_with:
     assert field.depth() == 0
 
 
+@on_two
 def test_a_lost_run_that_was_seen_to_run_is_kept_among_the_attempts(field: Field) -> None:
     flag = field.folder / "flag"
     with field.worker():
@@ -117,6 +119,7 @@ def test_when_the_supervisor_dies_its_children_finish_and_go(field: Field) -> No
     assert (record.state, record.deliveries) == (SUCCESS, 0)
 
 
+@on_two
 def test_when_a_whole_worker_dies_another_takes_over(field_with: Callable[..., Field]) -> None:
     field = field_with(lease=2.0, lease_renewal=0.5)
     flag = field.folder / "flag"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from penstock.core.states import PENDING, SUCCESS
-from tests.integration.field import Field
+from tests.integration.field import Field, on_two
 from tests.processes import alive, eventually, tree
 
 
@@ -34,6 +34,7 @@ def test_sigterm_lets_running_tasks_finish_and_hands_back_the_rest(field: Field,
     eventually(lambda: field.workers() == [], what="its entry is gone")
 
 
+@on_two
 def test_what_is_not_finished_within_the_grace_is_handed_back_uncharged(field_with: Callable[..., Field]) -> None:
     field = field_with(grace=1.5)
     with field.worker() as worker:

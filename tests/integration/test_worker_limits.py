@@ -66,6 +66,8 @@ def test_a_task_that_does_not_stop_costs_its_child_but_not_its_neighbours(
         guilty = field.send(name, 60, time_limit=0.3)
         [record] = field.ended(guilty)
         assert error_of(record) == "TimeLimitExceeded"
+        worker.process.prints(f"{guilty} does not stop")
+        worker.process.prints(f", in {name} ")  # where it stands
         eventually(lambda: len(worker.children) == 2)
         assert field.ended(field.send("add", 1, 2))[0].pid != child  # the replacement takes tasks already
         flag.touch()

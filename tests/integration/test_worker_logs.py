@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +51,17 @@ def forked():
         print("from the fork", flush=True)
         os._exit(0)
     os.waitpid(pid, 0)
+
+
+@app.task
+def threaded():
+    def speak():
+        print("a thread speaks")
+        log.warning("a thread logs")
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    thread.join()
 
 
 @app.task
@@ -109,6 +121,25 @@ class Noise:
         return found
 
 
+BESIDE = """
+
+import time
+
+
+@app.task
+def short(number):
+    subprocess.run(["echo", f"short {number}"])
+
+
+@app.task
+def long(begun, over):
+    open(begun, "w").close()
+    while not os.path.exists(over):
+        time.sleep(0.01)
+    subprocess.run(["echo", "long"])
+"""
+
+
 @pytest.fixture
 def noise(tmp_path: Path) -> Callable[..., Any]:
     @contextmanager
@@ -122,6 +153,34 @@ def noise(tmp_path: Path) -> Callable[..., Any]:
         app.close()
 
     return start
+
+
+async def kept(app: Penstock, task_id: str) -> list[tuple[str, int]]:
+    """What is kept of a task's log with its record: text and attempt of each line."""
+    backends = Penstock("reader", broker=app.settings.broker_url).backends()
+    await backends.open()
+    try:
+        pieces = await backends.results.logs.of_task(task_id)
+    finally:
+        await backends.close()
+    return [(line["text"], line["attempt"]) for piece in pieces for line in json.loads(piece.lines)]
+
+
+def test_what_a_task_says_is_kept_with_its_record(noise: Callable[..., Any], tmp_path: Path) -> None:
+    with noise("log.addHandler(logging.StreamHandler())") as here:
+        texts = ["trying", "printing"]
+        again = here.run("again")  # its lines are there as soon as its ending is
+        assert asyncio.run(kept(here.app, again)) == [(text, attempt) for attempt in (1, 2) for text in texts]
+        assert asyncio.run(kept(here.app, here.run("root"))) == []
+        (tmp_path / "flag").touch()
+        for task, args, line in (
+            ("program", (), "child errs"),
+            ("program", (), "straight to the descriptor"),
+            ("crash", (str(tmp_path / "flag"),), "last words without an end"),
+        ):
+            task_id = here.run(task, *args)
+            found = partial(lambda task_id: asyncio.run(kept(here.app, task_id)), task_id)
+            eventually(lambda: line in str(found()), what=line)  # noqa: B023 - it is asked at once
 
 
 def whose(event: dict[str, Any]) -> tuple[Any, ...]:
@@ -163,6 +222,27 @@ def test_what_a_tasks_programs_and_forks_print_has_it_too(noise: Any, threads: s
         worker.event("straight to the descriptor")
         task_id = worker.run("forked")
         assert whose(worker.event("from the fork")) == (task_id, "forked", 1)
+
+
+def test_what_programs_of_tasks_beside_one_another_print_is_never_told_as_the_others(
+    noise: Any, tmp_path: Path
+) -> None:
+    with noise(BESIDE, *JSON) as worker:
+        long = worker.app.send_task("long", [str(tmp_path / "begun"), str(tmp_path / "over")])
+        eventually((tmp_path / "begun").exists)
+        for number in range(20):
+            worker.run("short", number)
+        assert {whose(worker.event(f"short {number}")) for number in range(20)} == {(None, None, None)}
+        (tmp_path / "over").touch()
+        long.get(timeout=30)
+        assert whose(worker.event("long")) == (long.id, "long", 1)
+
+
+def test_what_a_tasks_own_threads_write_has_it_too(noise: Any) -> None:
+    with noise("", *JSON) as worker:
+        task_id = worker.run("threaded")
+        for text in ("a thread speaks", "a thread logs"):
+            assert whose(worker.event(text)) == (task_id, "threaded", 1)
 
 
 def test_an_object_that_a_task_prints_stays_one(noise: Any) -> None:

@@ -14,7 +14,7 @@ from penstock.client import letters, operations
 from penstock.client.backends import Backends
 from penstock.core.errors import NotFound
 from penstock.core.states import FAILURE, REVOKED, STARTED, SUCCESS
-from tests.integration.field import Field, error_of, result_of, seconds_of
+from tests.integration.field import Field, error_of, on_two, result_of, seconds_of
 from tests.processes import eventually
 
 
@@ -35,6 +35,7 @@ def test_a_process_slot_runs_plain_functions_on_the_main_thread(field: Field) ->
         assert field.ended(field.send("aadd", 2, 3))[0].result == b"5"
 
 
+@on_two
 def test_a_retried_task_keeps_each_attempt(field: Field) -> None:
     with field.worker():
         [record] = field.ended(field.send("flaky", 2))
@@ -143,6 +144,7 @@ def test_a_running_task_is_marked_started_after_a_second(field: Field) -> None:
         assert (running["task_id"], running["task"]) == (task_id, "rest")
 
 
+@on_two
 def test_progress_is_seen_while_the_task_runs(field: Field) -> None:
     with field.worker():
         flag = field.folder / "flag"
@@ -190,6 +192,7 @@ def cancel(field: Field, task_id: str, terminate: bool = False) -> str:
     return field.ask(lambda backends: operations.cancel(backends, task_id, terminate)).outcome
 
 
+@on_two
 def test_a_task_cancelled_while_it_waits_in_a_child_never_runs(field: Field) -> None:
     with field.worker("--threads", "1"):
         flag = field.folder / "flag"
@@ -204,8 +207,13 @@ def test_a_task_cancelled_while_it_waits_in_a_child_never_runs(field: Field) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "threads"), [("arest", "8"), ("spin", "8"), ("rest", "1"), ("rest", "8"), ("grip", "8")]
-)
+    ("name", "threads", "store"),
+    [
+        ("arest", "8", "sqlite"), ("spin", "8", "sqlite"), ("rest", "1", "sqlite"), ("rest", "1", "postgres"),
+        ("rest", "8", "sqlite"), ("grip", "8", "sqlite"),
+    ],
+    indirect=["store"],
+)  # fmt: skip
 def test_a_running_task_can_be_terminated(field_with: Callable[..., Field], name: str, threads: str) -> None:
     field = field_with(grace=0.5)
     with field.worker("--threads", threads):
@@ -220,12 +228,13 @@ def test_a_running_task_can_be_terminated(field_with: Callable[..., Field], name
     assert "end" not in field.events(task_id)
 
 
+@on_two
 def test_letters_are_answered(field: Field) -> None:
     with field.worker(processes=2) as worker:
         name = field.workers()[0].name
         pong = field.ask(lambda backends: letters.ask(backends, name, "ping", timeout=20))
         stacks = field.ask(lambda backends: letters.ask(backends, name, "stacks", timeout=20))
-        assert pong == {"children": {str(pid): "pong" for pid in worker.children}}
+        assert pong == {"children": {str(pid): "pong" for pid in worker.children}, "silent": 0}
         assert "thread MainThread" in stacks["children"][str(worker.children[0])]
         field.ask(lambda backends: letters.ask(backends, name, "shutdown", timeout=20))
         assert worker.process.process.wait(30) == 0
@@ -243,5 +252,5 @@ def test_whoever_asks_while_the_worker_goes_is_answered_or_told_so_soon(field: F
         name = field.workers()[0].name
         methods = ["ping", "stacks", "shutdown", *["ping"] * 20]
         answers = field.ask(lambda backends: asyncio.gather(*(ask(backends, name, each) for each in methods)))
-        assert answers[2] == {"children": {}}
+        assert answers[2] == {"children": {}, "silent": 0}
         assert worker.process.process.wait(30) == 0

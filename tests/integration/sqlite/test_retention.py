@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from penstock.core.states import SUCCESS
+from penstock.core.record import Filter, LogPiece
+from penstock.core.states import FAILURE, SUCCESS
 from penstock.drivers.sqlite import SQLite
 from penstock.results.sqlite import SQLiteResults
 from penstock.testing.conformance.results.samples import NOON, created, record
 
 DAY = 86400.0
+
+
+async def test_a_file_of_an_older_version_gets_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    driver = SQLite(str(path))
+    results = SQLiteResults(driver)
+    await results.open()
+    (task,) = await created(results, record(state=SUCCESS, finished_at=NOON))
+    await driver.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript("DROP TABLE logs; DROP INDEX records_undone; UPDATE penstock_schema SET version = 1;")
+    driver = SQLite(str(path))
+    results = SQLiteResults(driver)
+    await results.open()
+    piece = LogPiece(task.task_id, 1, b"[]")
+    assert await results.logs.add([piece], 1000, tell=False) == []
+    assert await results.logs.of_task(task.task_id) == [piece]
+    assert await results.records.count(Filter(states=[FAILURE])) == 0
+    assert await results.records.prune(DAY, 1_000_000) == 1
+    await driver.close()
 
 
 async def test_the_file_shrinks_after_retention(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Self
 
 import httpx
@@ -25,6 +26,14 @@ NOW = 1_800_000_000.0
 _names = itertools.count()
 
 
+def _in_memory() -> dict[str, Any]:
+    return {"broker": f"memory://api-test-{next(_names)}"}
+
+
+#: makes an empty place for each shop, as arguments of its app; other rings of the tests have others
+PLACE: ContextVar[Callable[[], dict[str, Any]]] = ContextVar("PLACE", default=_in_memory)
+
+
 class Clock:
     """A clock that stands until it is moved."""
 
@@ -40,8 +49,7 @@ class Shop:
 
     def __init__(self, **settings: Any) -> None:
         self.clock = Clock()
-        url = f"memory://api-test-{next(_names)}"
-        self.app = Penstock("shop", broker=url, clock=self.clock, **settings)
+        self.app = Penstock("shop", **PLACE.get()(), clock=self.clock, **settings)
         _register(self.app)
         self.backends: Backends = self.app.backends()
         self.api: Application = create(self.app, self.backends)
@@ -118,11 +126,9 @@ class Shop:
 
     async def until_queued(self) -> None:
         """Let requests in flight go on until one has queued a task."""
-        for _ in range(1000):
-            if await self.backends.results.records.count(Filter()):
-                return
-            await asyncio.sleep(0)
-        raise AssertionError("nothing was queued")
+        async with asyncio.timeout(30):
+            while not await self.backends.results.records.count(Filter()):  # noqa: ASYNC110 - requests go on meanwhile
+                await asyncio.sleep(0)
 
     def cut_off(self) -> None:
         """From now on the server behind the API is away."""

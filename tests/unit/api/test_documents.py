@@ -132,7 +132,7 @@ class TestPage:
     async def test_the_root_leads_there(self) -> None:
         async with Shop() as shop:
             answer = await shop("GET", "/")
-            assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+            assert (answer.status_code, answer.headers["location"]) == (307, "/docs"), "there is no dashboard here"
 
 
 class TestMetrics:
@@ -210,7 +210,7 @@ class TestHealth:
             monkeypatch.setattr(shop.backends.broker, "ping", never)
             for _ in range(3):
                 answer = await shop("GET", "/health/ready")
-                assert answer.json()["errors"] == [{"field": "broker", "message": "no answer within 0.01 s"}]
+                assert {"field": "broker", "message": "no answer within 0.01 s"} in answer.json()["errors"]
             assert asked == 1
 
     async def test_an_unusable_store_is_not_ready(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from penstock.api.doors import Doors, check_content
 from penstock.api.keys import ANYONE, KeyRing, allow
-from penstock.api.limit import Meter, Rate
+from penstock.api.limit import Meter
 from penstock.api.problems import Problem
-from penstock.api.route import Body, Response, Route, Scope
-from penstock.core.errors import ConfigurationError
+from penstock.api.route import Body, Response, Route
+from penstock.core.access import Rate, Scope
+from tests.unit.api.shop import Shop
 
 SECRET = "correct-horse-battery"
 
@@ -108,6 +109,17 @@ class TestOrigins:
         Doors().check("GET", "/tasks", dict([self.HOST, (b"origin", b"http://evil.example")]))
 
 
+class TestTwice:
+    @pytest.mark.parametrize("name", ["host", "origin", "content-type", "authorization"])
+    async def test_a_header_that_decides_may_stand_once_only(self, name: str) -> None:
+        async with Shop() as shop:
+            own = {"host": "127.0.0.1", "origin": "http://127.0.0.1", "content-type": "application/json"}
+            headers = [(name, "http://evil.example"), *own.items(), ("authorization", "Bearer x")]
+            answer = await shop("POST", "/tasks/nothing", content=b"{}", headers=headers)
+            assert answer.status_code == 400
+            assert answer.json()["detail"] == f"header {name}: given twice"
+
+
 class TestContent:
     BODY = Body({"application/json": {}})
 
@@ -179,14 +191,6 @@ class TestKeys:
         assert ring.holder({b"x-api-key": b"c2VjcmV0IHNlY3JldA=="}).scopes == {"submit", "read", "operate"}
         assert ring.holder({b"x-api-key": b"c2VjcmV0IHNlY3JldB=="}).scopes == {"read"}
 
-    def test_every_faulty_key_is_told_by_its_place_and_never_by_its_secret(self) -> None:
-        with pytest.raises(ConfigurationError) as refused:
-            KeyRing(["short", SECRET, "spaces are not allowed", f"{SECRET}=raed"])
-        text = str(refused.value)
-        assert [line.split()[2] for line in text.splitlines()] == ["1", "3", "4"]
-        assert SECRET not in text
-        assert "spaces" not in text
-
     def test_a_secret_is_in_no_repr(self) -> None:
         assert SECRET not in repr(KeyRing([SECRET]).keys)
 
@@ -195,16 +199,6 @@ class TestKeys:
 
 
 class TestRates:
-    def test_a_rate_is_a_count_and_a_period(self) -> None:
-        assert Rate.parse("100/s") == Rate(100, 1.0)
-        assert Rate.parse("600/m") == Rate(600, 60.0)
-        assert Rate.parse("") is None
-
-    @pytest.mark.parametrize("text", ["100", "0/s", "-1/s", "1/d", "1.5/s", "fast"])
-    def test_what_is_no_rate_is_told(self, text: str) -> None:
-        with pytest.raises(ConfigurationError, match="PENSTOCK_API_RATE_LIMIT"):
-            Rate.parse(text)
-
     def test_a_key_may_use_its_whole_period_at_once_and_then_waits(self) -> None:
         now = [1000.0]
         meter = Meter(Rate(3, 60.0), 1, clock=lambda: now[0])

@@ -224,6 +224,14 @@ class TestAllTasks:
             assert len(ids) == len(set(ids)) == 12
             assert ids == sorted(ids)
 
+    async def test_an_id_from_before_the_store_was_replaced_does_not_silence_it(self) -> None:
+        async with Shop() as shop:
+            await shop.submit()
+            async with stream(shop, "/events", **{"last-event-id": "9000"}) as opened:
+                task_id = await shop.submit()
+                (event,) = await opened.until(1)
+            assert event["task_id"] == task_id
+
     async def test_at_shutdown_streams_end(self) -> None:
         async with Shop() as shop, stream(shop, "/events") as opened:
             shop.api.drain()

@@ -167,10 +167,11 @@ def silent_worker(method: str) -> Way:
     return go
 
 
-async def claimed(shop: Shop) -> None:
+async def running(shop: Shop) -> None:
     await shop.hire()
     await waiting(shop)
-    await shop.claim()
+    (delivery,) = await shop.claim()
+    await shop.start(delivery)
 
 
 async def seen_to_its_end(shop: Shop) -> httpx.Response:
@@ -200,7 +201,7 @@ WAYS: dict[tuple[str, str, int], Way] = {
     ("GET", "/tasks/{task}", 200): way("GET", "/tasks/t", waiting),
     ("GET", "/tasks/{task}", 404): way("GET", "/tasks/t"),
     ("DELETE", "/tasks/{task}", 200): way("DELETE", "/tasks/t", waiting),
-    ("DELETE", "/tasks/{task}", 202): way("DELETE", "/tasks/t", claimed),
+    ("DELETE", "/tasks/{task}", 202): way("DELETE", "/tasks/t?terminate=true", running),
     ("DELETE", "/tasks/{task}", 404): way("DELETE", "/tasks/t"),
     ("DELETE", "/tasks/{task}", 409): way("DELETE", "/tasks/t", ended),
     ("POST", "/tasks/{task}/retry", 202): way(
@@ -210,10 +211,13 @@ WAYS: dict[tuple[str, str, int], Way] = {
     ("POST", "/tasks/{task}/retry", 409): way("POST", "/tasks/t/retry", ended),
     ("POST", "/tasks/cancel", 200): way("POST", "/tasks/cancel?all=true"),
     ("POST", "/tasks/retry", 200): way("POST", "/tasks/retry?all=true"),
+    ("GET", "/tasks/{task}/logs", 200): way("GET", "/tasks/t/logs", ended),
+    ("GET", "/tasks/{task}/logs", 404): way("GET", "/tasks/t/logs"),
     ("GET", "/tasks/{task}/events", 200): way("GET", "/tasks/t/events", ended),
     ("GET", "/tasks/{task}/events", 204): seen_to_its_end,
     ("GET", "/tasks/{task}/events", 404): way("GET", "/tasks/t/events"),
     ("GET", "/events", 200): way("GET", "/events", closing),
+    ("GET", "/events/digest", 200): way("GET", "/events/digest", closing),
     ("GET", "/queues", 200): way("GET", "/queues"),
     ("POST", "/queues/{name}/pause", 200): way("POST", "/queues/q/pause"),
     ("POST", "/queues/{name}/resume", 200): way("POST", "/queues/q/resume"),
@@ -237,6 +241,10 @@ WAYS: dict[tuple[str, str, int], Way] = {
     ("POST", "/workers/{name}/ping", 200): by_worker("ping"),
     ("POST", "/workers/{name}/stacks", 200): by_worker("stacks"),
     ("POST", "/workers/{name}/shutdown", 202): by_worker("shutdown"),
+    ("POST", "/tasks/cancel", 409): way("POST", "/tasks/cancel?all&expect=1"),
+    ("POST", "/tasks/retry", 409): way("POST", "/tasks/retry?all&expect=1"),
+    ("POST", "/dead/replay", 409): way("POST", "/dead/replay?all&expect=1"),
+    ("POST", "/dead/discard", 409): way("POST", "/dead/discard?all&expect=1"),
     ("GET", "/schedules", 200): way("GET", "/schedules"),
     ("GET", "/schedules/{name}", 200): way("GET", "/schedules/n", planned),
     ("GET", "/schedules/{name}", 404): way("GET", "/schedules/n"),
@@ -251,6 +259,7 @@ WAYS: dict[tuple[str, str, int], Way] = {
     ),
     ("GET", "/health/live", 200): way("GET", "/health/live"),
     ("GET", "/health/ready", 200): way("GET", "/health/ready"),
+    ("GET", "/stats", 200): way("GET", "/stats?span=7d"),
     ("GET", "/metrics", 200): way("GET", "/metrics"),
     ("GET", "/openapi.json", 200): way("GET", "/openapi.json"),
     ("GET", "/docs", 200): way("GET", "/docs"),
@@ -327,6 +336,14 @@ async def test_a_tasks_name_can_only_be_submitted() -> None:
         assert (await shop("PUT", "/tasks/shop%2Fship")).headers["allow"] == "POST"
         assert (await shop("PUT", "/tasks/some-id")).headers["allow"] == "DELETE, GET, HEAD, POST"
         assert (await shop("PUT", "/tasks/cancel")).headers["allow"] == "POST"
+
+
+async def test_a_path_that_is_not_utf8_is_400() -> None:
+    async with Shop() as shop:
+        for path in ("/tasks/%ff", "/tasks/%ED%A0%80/events"):
+            answer = await shop("GET", path)
+            assert (answer.status_code, answer.json()["detail"]) == (400, "the path is not UTF-8")
+        assert (await shop("GET", "/tasks/%EF%BF%BD")).status_code == 404
 
 
 async def test_a_name_that_is_also_a_path_is_still_a_task_to_look_at() -> None:

@@ -10,6 +10,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from penstock.api import http1
 from penstock.api.http1 import MOST, Protocol
 
 FIRST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
@@ -22,12 +23,14 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = False
+        self.ended = asyncio.Event()
 
     def write(self, data: Any) -> None:
         self.written += data
 
     def close(self) -> None:
         self.closed = True
+        self.ended.set()
 
     def is_closing(self) -> bool:
         return self.closed
@@ -108,3 +111,43 @@ async def test_what_is_no_http_is_400() -> None:
     wire, _ = await received(b"nonsense\r\n\r\n")
     assert wire.written.startswith(b"HTTP/1.1 400 ")
     assert wire.closed
+
+
+@pytest.mark.parametrize(
+    ("begun", "missing"),
+    [
+        pytest.param(b"POST /x HT", "headers", id="in the first line"),
+        pytest.param(FIRST, "headers", id="in the headers"),
+        pytest.param(FIRST + b"Content-Length: 10\r\n\r\n12345", "body", id="in the body"),
+    ],
+)
+async def test_half_a_request_is_408_in_the_end(begun: bytes, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http1, "PATIENCE", 0.01)
+    stopped = asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 (ASGI)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        stopped.set()
+
+    state = ServerState()
+    protocol = Protocol(Config(application, ws="none", lifespan="off", log_config=None), state, {})
+    wire = Wire()
+    protocol.connection_made(wire)
+    protocol.data_received(begun)
+    async with asyncio.timeout(30):
+        await wire.ended.wait()
+        protocol.connection_lost(None)
+        if missing == "body":
+            await stopped.wait()
+    head, _, body = wire.written.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["detail"] == f"the {missing} did not arrive within 0.01 s"
+
+
+async def test_a_whole_request_leaves_no_timer_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http1, "PATIENCE", 0.0)
+    wire, bodies = await received(FIRST, b"Content-Length: 5\r\n\r\n12", b"345")
+    await asyncio.sleep(0)
+    assert bodies == [b"12345"]
+    assert not wire.closed

@@ -44,6 +44,19 @@ async def test_arguments_by_name_and_options_in_the_query() -> None:
         assert (record["queue"], record["priority"], record["eta"]) == ("q", 3, "2027-01-15T08:00:05Z")
 
 
+async def test_every_option_of_a_body_can_stand_in_the_query() -> None:
+    async with Shop() as shop:
+        query = "ignore_result&retries=2&expires=2027-01-15T09:01:00+01:00&eta=2027-01-15T09:00:00+01:00"
+        answer = await shop("POST", f"/tasks/add?{query}", json={"x": 2})
+        record = await shop.show(answer.json()["task_id"])
+        assert (record["eta"], record["expires"]) == ("2027-01-15T08:00:00Z", "2027-01-15T08:01:00Z")
+        assert record["retries"] == 2
+        refused = await shop("POST", "/tasks/add?expires=soon", json={"x": 2})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["field"] == "expires"
+        assert (await shop("POST", "/tasks/add?expires=nan", json={"x": 2})).status_code == 400
+
+
 async def test_no_body_means_no_arguments() -> None:
     async with Shop() as shop:
         assert (await shop("POST", "/tasks/nothing")).status_code == 202
@@ -268,7 +281,7 @@ class TestMany:
     @pytest.mark.parametrize(
         ("item", "status"),
         [
-            ({"task": "ad"}, 404),
+            ({"task": "ad"}, 422),
             ({"task": "add", "args": ["a"]}, 422),
             ({"task": "add", "args": [1], "nonsense": 1}, 422),
             (5, 422),

@@ -119,17 +119,25 @@ class TestIdempotency:
             assert answer.status_code == 400
             assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
 
+    async def test_two_keys_are_400(self) -> None:
+        async with Shop() as shop:
+            headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+            answer = await shop("POST", "/tasks", json=ADD, headers=headers)
+            assert answer.status_code == 400
+            assert answer.json()["errors"] == [{"field": "Idempotency-Key", "message": "given twice"}]
+
     async def test_while_the_first_is_processed_the_second_is_409(self) -> None:
         async with Shop() as shop:
-            gate, submit = asyncio.Event(), shop.api.site.submitter.submit
+            there, gate, submit = asyncio.Event(), asyncio.Event(), shop.api.site.submitter.submit
 
             async def slow(submissions: Any) -> None:
+                there.set()
                 await gate.wait()
                 await submit(submissions)
 
             shop.api.site.submitter.submit = slow  # type: ignore[method-assign]
             first = asyncio.create_task(shop("POST", "/tasks", json=ADD, headers=key()))
-            await settled()
+            await there.wait()
             second = await shop("POST", "/tasks", json=ADD, headers=key())
             assert second.status_code == 409
             assert second.headers["retry-after"] == "1"
@@ -209,7 +217,7 @@ class TestIdempotency:
     async def test_what_is_wrong_with_one_of_many_is_named_by_its_index(self) -> None:
         async with Shop() as shop:
             answer = await shop("POST", "/tasks", json=[ADD, {"task": "ad"}], headers=key())
-            assert (answer.status_code, answer.json()["index"]) == (404, 1)
+            assert (answer.status_code, answer.json()["index"]) == (422, 1)
             alone = await shop("POST", "/tasks", json={"task": "ad"}, headers=key())
             assert "index" not in alone.json()
 

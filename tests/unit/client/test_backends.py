@@ -26,11 +26,10 @@ def test_one_place_is_one_driver_and_two_are_two() -> None:
         ("sqlit:///x.db", "sqlit:///x.db: no back end for sqlit://; did you mean sqlite://?"),
         (
             "zz://a:secret@b",
-            "zz://a:***@b: no back end for zz://; known are sqlite://, memory://, redis://, rediss://, redis+socket://",
-        ),
-        (
-            "postgresql://:secret@host",
-            "postgresql://:***@host: postgresql:// comes in a later version of Penstock; use sqlite:///NAME.db",
+            (
+                "zz://a:***@b: no back end for zz://; known are sqlite://, memory://, redis://, rediss://, "
+                "redis+socket://, postgresql://, postgres://, amqp://, amqps://, pyamqp://"
+            ),
         ),
     ],
 )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from penstock.client import operations
+from penstock.client import letters, operations
 from penstock.client.app import Penstock
 from penstock.client.backends import Backends
 from penstock.client.submit import Submitter
-from penstock.core.broker import Consumer
+from penstock.core.broker import Consumer, QueueDepth, Withdrawal
 from penstock.core.encoding import loads
 from penstock.core.errors import Conflict, NotFound, Unavailable
 from penstock.core.ids import new_id
 from penstock.core.message import Delivery, Message
 from penstock.core.record import DeadLetter, Ending, Record, Start, WorkerInfo
-from penstock.core.step import commit
+from penstock.core.step import Step, commit
+from penstock.testing.conformance.results.samples import worker
 
 APART = [pytest.param(False, id="together"), pytest.param(True, id="apart")]
 
@@ -71,7 +74,32 @@ class World:
         return [(each.method, each.arguments) for each in await self.backends.results.mailbox.take("w@here")]
 
     async def ready(self) -> int:
-        return sum(queue.ready + queue.delayed for queue in await self.backends.broker.depth())
+        return sum(queue.ready + (queue.delayed or 0) for queue in await self.backends.broker.depth())
+
+
+def unsure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the broker's server cannot be searched: it counts and purges only what is ready."""
+    broker = world.backends.broker
+    depth, purge = broker.depth, broker.purge
+    nothing = broker.purge("unknown")
+
+    def withdrawn(task_id: str) -> Step[Withdrawal]:
+        del task_id
+        return Step(nothing.driver, lambda _: Withdrawal(0, sure=False))
+
+    def counted(queues: list[str] | None = None) -> Step[list[QueueDepth]]:
+        step = depth(queues)
+        blind = partial(replace, delayed=None, claimed=None, oldest=None)
+        return Step(step.driver, lambda store: [blind(each) for each in step.work(store)], step.wakes)
+
+    def purged(queue: str, limit: int = 1000) -> Step[list[str]]:
+        del limit
+        step = purge(queue)
+        return Step(step.driver, lambda store: [name for name in step.work(store) if name != "b"], step.wakes)
+
+    monkeypatch.setattr(broker, "withdraw", withdrawn)
+    monkeypatch.setattr(broker, "depth", counted)
+    monkeypatch.setattr(broker, "purge", purged)
 
 
 # --------------------------------------------------------------------------------------------------------------- cancel
@@ -123,6 +151,83 @@ async def test_of_a_task_whose_worker_is_dead_nobody_is_asked_and_the_mark_stays
     assert (await operations.cancel(world.backends, "a")).outcome == "requested"
     assert (await world.record("a")).cancel == "revoked"
     assert await world.letters() == []
+
+
+async def asked(world: World, answer: dict[str, Any]) -> operations.Cancelled:
+    """Cancel "a" where messages cannot be found; what the worker of its queue answers."""
+    watch = world.backends.results.mailbox.watch("w@here")
+    cancelling = asyncio.create_task(operations.cancel(world.backends, "a"))
+    while not (found := await world.backends.results.mailbox.take("w@here")):
+        await watch.wait()
+    await watch.close()
+    [question] = found
+    assert (question.method, question.arguments) == ("cancel", {"task_id": "a", "terminate": False})
+    await letters.answer(world.backends, question, answer)
+    return await cancelling
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "state"),
+    [
+        pytest.param({"children": {"7": "", "8": ""}, "silent": 0}, "revoked", "REVOKED", id="nobody has it"),
+        pytest.param({"children": {"7": "", "8": "revoked"}, "silent": 0}, "requested", "PENDING", id="one has it"),
+        pytest.param({"children": {"8": "running"}, "silent": 1}, "requested", "PENDING", id="one runs it"),
+        pytest.param({"children": {"7": ""}, "silent": 1}, "requested", "PENDING", id="one is silent"),
+    ],
+)
+async def test_where_messages_cannot_be_found_the_workers_of_the_queue_are_asked_who_has_it(
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], outcome: str, state: str
+) -> None:
+    world = World(apart=True)
+    await world.backends.results.workers.register(worker("w@here"), 60.0)
+    await world.backends.results.workers.register(replace(worker("v@here"), queues=["another"]), 60.0)
+    unsure(world, monkeypatch)
+    await world.submit("a")
+    found = await asked(world, answer)
+    assert (found.outcome, found.record.state, found.record.cancel) == (outcome, state, "revoked")
+    assert await world.ready() == 1
+    assert await world.backends.results.mailbox.take("v@here") == []
+
+
+async def test_where_messages_cannot_be_found_a_worker_that_does_not_answer_may_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(operations, "SILENCE", 0.01)
+    world = World(apart=True)
+    await world.backends.results.workers.register(worker("w@here"), 60.0)
+    unsure(world, monkeypatch)
+    found = await operations.cancel(world.backends, await world.submit("a"))
+    assert (found.outcome, found.record.state, found.record.cancel) == ("requested", "PENDING", "revoked")
+    assert await world.letters() == [("cancel", {"task_id": "a", "terminate": False})]
+
+
+async def test_where_messages_cannot_be_found_and_nobody_takes_them_the_task_is_revoked_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(apart=True)
+    unsure(world, monkeypatch)
+    found = await operations.cancel(world.backends, await world.submit("a"))
+    assert (found.outcome, found.record.state) == ("revoked", "REVOKED")
+    assert await world.ready() == 1
+    assert [(each.ready, each.oldest) for each in await operations.depths(world.backends)] == [(0, None)]
+    kept = await world.record(await world.submit("kept"))
+    assert [(each.ready, each.oldest) for each in await operations.depths(world.backends)] == [(1, kept.created_at)]
+    assert await operations.purge(world.backends, "default") == 2
+    await world.submit("c")
+    assert [each.ready for each in await operations.depths(world.backends)] == [1]
+
+
+async def test_what_the_broker_does_not_count_is_counted_in_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(apart=True)
+    unsure(world, monkeypatch)
+    await world.submit("a")
+    await world.start()
+    await world.submit("b", countdown=60)
+    await world.submit("c")
+    [found] = await operations.depths(world.backends)
+    assert (found.ready, found.delayed, found.claimed) == (1, 1, 1)
+    assert await operations.purge(world.backends, "default") == 2
+    assert [(await world.record(name)).state for name in "abc"] == ["STARTED", "REVOKED", "REVOKED"]
 
 
 async def test_a_task_that_has_ended_cannot_be_cancelled() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread
 import gc
 import threading
 import uuid
@@ -148,7 +149,32 @@ def test_what_is_open_is_closed_when_the_portal_is_forgotten(blocks: bool) -> No
     del made
     gc.collect()
     assert gone() is None
+    for thread in threading.enumerate():
+        if thread.name == "penstock-portal":  # nobody waits for it but us
+            thread.join(30)
     assert log == ["open", "close"]
+
+
+def test_forgotten_amid_a_lock_that_closing_needs_nobody_waits_for_ever() -> None:
+    """Garbage is collected anywhere, e.g. while a pool of threads starts one, and holds the lock of all pools."""
+    made = Made(blocks=False)
+
+    async def in_a_pool(_: Submitter) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, threading.get_ident)
+
+    closed = threading.Event()
+
+    class Pooled(Watched):
+        async def close(self) -> None:
+            await in_a_pool(Submitter(self))
+            closed.set()
+
+    made.portal = Portal(lambda blocking: Pooled(blocking, made.log), blocks=False)
+    made.portal.call(ping)
+    with concurrent.futures.thread._global_shutdown_lock:
+        del made.portal
+        gc.collect()
+    assert closed.wait(30)
 
 
 def test_the_a_twins_open_once_a_loop_and_close_when_the_loop_ends() -> None:

@@ -164,7 +164,7 @@ async def test_apart_the_record_comes_first_and_names_its_submitter(monkeypatch:
     with pytest.raises(Unavailable):
         await submitter.submit(tasks("a"))
     found = (await records(backends, "a"))["a"]
-    assert (found.confirmed, found.submitter, found.state) == (False, submitter.name, "PENDING")
+    assert (found.confirmed, found.submitter, found.state) == (False, f"{submitter.name}-0", "PENDING")
 
 
 @pytest.mark.parametrize("error", [Unavailable("no connection", unsent=True), MessageTooLarge(2, 1)])

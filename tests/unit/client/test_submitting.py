@@ -46,7 +46,7 @@ def record(app: Penstock, task_id: str) -> Record:
 
 def waiting(app: Penstock) -> int:
     async def look(submitter: Any) -> int:
-        return sum(queue.ready + queue.delayed for queue in await submitter.backends.broker.depth())
+        return sum(queue.ready + (queue.delayed or 0) for queue in await submitter.backends.broker.depth())
 
     return app.portal.call(look)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ RPC = (
 )
 
 
-def faults(environ: dict[str, str], **overrides: object) -> tuple[str, ...]:
+def faults(environ: dict[str, str], **overrides: Any) -> tuple[str, ...]:
     with pytest.raises(ConfigurationError) as caught:
         Settings.load(environ, **overrides)
     return caught.value.faults
@@ -37,7 +38,7 @@ def test_every_field_has_its_variable() -> None:
             "PENSTOCK_LEASE": "20.5",
             "PENSTOCK_THREADS": "3",
             "PENSTOCK_INSECURE": "Yes",
-            "PENSTOCK_API_KEYS": "one, two,",
+            "PENSTOCK_API_KEYS": "the-first-long-secret, the-second-long-one,",
         }
     )
     assert (settings.broker_url, settings.result_backend, settings.default_queue) == (
@@ -45,7 +46,8 @@ def test_every_field_has_its_variable() -> None:
         "memory://b",
         "work",
     )
-    assert (settings.lease, settings.threads, settings.insecure, settings.api_keys) == (20.5, 3, True, ("one", "two"))
+    assert (settings.lease, settings.threads, settings.insecure) == (20.5, 3, True)
+    assert settings.api_keys == ("the-first-long-secret", "the-second-long-one")
 
 
 def test_an_argument_wins_over_the_environment_and_none_leaves_it_be() -> None:
@@ -98,7 +100,8 @@ def test_a_lease_must_outlive_its_renewal() -> None:
 def test_secrets_are_in_no_error_and_no_repr() -> None:
     [fault] = faults({}, result_backend="rpc://me:secret@host")
     assert "secret" not in fault
-    settings = Settings.load({"PENSTOCK_BROKER_URL": "amqp://me:secret@host", "PENSTOCK_API_KEYS": "secret"})
+    environ = {"PENSTOCK_BROKER_URL": "amqp://me:secret@host", "PENSTOCK_API_KEYS": "secret-of-some-length"}
+    settings = Settings.load(environ)
     assert "secret" not in repr(settings)
 
 
@@ -133,3 +136,22 @@ def test_two_urls_of_one_place_are_known_as_one() -> None:
     assert place("sqlite:///a.db?timeout=5") == place(f"sqlite:///{Path.cwd()}/a.db")
     assert place("sqlite:///a.db") != place("sqlite:///b.db")
     assert place("REDIS://host/0/") == place("redis://host/0")
+
+
+def test_faulty_keys_and_a_faulty_rate_are_told_with_everything_else_and_no_secret() -> None:
+    secret = "correct-horse-battery"
+    told = faults(
+        {
+            "PENSTOCK_API_KEYS": f"short,{secret},spaces are not allowed,{secret}=raed",
+            "PENSTOCK_API_RATE_LIMIT": "fast",
+            "PENSTOCK_BROKER_URL": "sqlight:///x.db",
+            "PENSTOCK_LEASE": "0",
+        },
+        serves=lambda url: f"{url}: no such place" if url.startswith("sqlight") else "",
+    )
+    assert len(told) == 6
+    assert [line.split()[:3] for line in told if "KEYS" in line] == [["PENSTOCK_API_KEYS:", "key", n] for n in "134"]
+    assert "PENSTOCK_API_RATE_LIMIT: 'fast' is not a rate such as 100/s, 600/m or 1000/h" in told
+    assert any(line.startswith("PENSTOCK_BROKER_URL: sqlight:") for line in told)
+    assert secret not in str(told)
+    assert "spaces" not in str(told)

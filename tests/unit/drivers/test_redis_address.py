@@ -54,8 +54,8 @@ def test_all_faults_are_told_at_once_without_secrets() -> None:
     ("reply", "kind"),
     [
         ("LOADING Redis is loading the dataset in memory", Unavailable),
-        ("OOM command not allowed when used memory > 'maxmemory'.", StorageError),
-        ("ERR Error running script: @user_script:3: -MISCONF Redis is configured to save", StorageError),
+        ("OOM command not allowed when used memory > 'maxmemory'.", Unavailable),
+        ("ERR Error running script: @user_script:3: -MISCONF Redis is configured to save", Unavailable),
         ("READONLY You can't write against a read only replica.", StorageError),
         ("WRONGPASS invalid username-password pair or user is disabled.", ConfigurationError),
         ("NOAUTH Authentication required.", ConfigurationError),

@@ -88,7 +88,7 @@ class Bench:
         self.backends = backends
         self.told: list[str] = []
         self.session: Session
-        self.seat = slots.seats(1, threads + concurrency)[0]
+        self.seat = slots.seats(1, 2 * threads + concurrency)[0]
         self.seat.renewed(float("inf"))
         setup = Setup(
             app=app,
@@ -125,7 +125,7 @@ class Bench:
 
     async def depth(self) -> int:
         queues = await self.backends.broker.depth()
-        return sum(queue.ready + queue.delayed + queue.claimed for queue in queues)
+        return sum(queue.ready + (queue.delayed or 0) + (queue.claimed or 0) for queue in queues)
 
 
 async def on_bench(app: Penstock, test: Callable[[Bench], Awaitable[None]], **given: Any) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from penstock.client.context import running
-from penstock.core.errors import Retry, SoftTimeLimitExceeded
+from penstock.core.errors import Reject, Retry, SoftTimeLimitExceeded
+from penstock.core.message import Standing
 from penstock.core.states import FAILURE, PENDING, REVOKED, STARTED, SUCCESS
 from penstock.worker import watch
 from tests.unit.worker.parts import Bench, app_in_memory, on_bench, soon, turns
@@ -381,6 +382,34 @@ async def test_abandoned_runs_go_back_uncharged(name: str) -> None:
     await on_bench(app, test)
 
 
+async def test_what_the_claim_has_told_of_a_record_is_not_asked_again() -> None:
+    app = app_in_memory()
+    ran: list[int] = []
+    app.task(name="add")(lambda x, y: ran.append(x + y))
+
+    async def test(bench: Bench) -> None:
+        records, asked = bench.backends.results.records, []
+        check = records.check
+
+        def counted(task_ids: Sequence[str]) -> Any:
+            asked.append(list(task_ids))
+            return check(task_ids)
+
+        records.check = counted  # type: ignore[method-assign]
+        await bench.engine.intake.stop()
+        async with app.backends() as other:
+            submissions = [app.prepare("add", [1, 2], {}, {"task_id": name}) for name in ("told", "gone", "new")]
+            await other.broker.publish([each.message for each in submissions])
+            deliveries = await bench.backends.broker.consume(["default"], "lease").fetch(3)
+        deliveries[0].standing = Standing("PENDING", "", 0, 0, 0)
+        deliveries[1].standing = Standing("SUCCESS", "", 0, 0, 1)
+        bench.engine.executor.take(deliveries, bench.session)
+        await bench.engine.finish()
+        assert (asked, ran) == ([["new"]], [3, 3])
+
+    await on_bench(app, test)
+
+
 async def test_an_id_that_the_records_cannot_take_does_not_hold_up_its_neighbours() -> None:
     app = app_in_memory()
     app.task(name="add")(lambda x, y: x + y)
@@ -448,5 +477,69 @@ async def test_a_failure_leaves_no_cycle_behind() -> None:
             await soon(lambda: kept[0]() is None)
         finally:
             gc.enable()
+
+    await on_bench(app, test)
+
+
+async def test_a_long_run_is_parked_where_the_server_takes_back_what_is_held_for_long() -> None:
+    app = app_in_memory(park_after=0.5)
+    gates = [threading.Event(), threading.Event()]
+
+    @app.task
+    def long(which: int) -> int:
+        gates[which].wait(10)
+        return which
+
+    async def test(bench: Bench) -> None:
+        bench.session.consumer.lasting = False
+        done, lost = await bench.send("long", 0), await bench.send("long", 1)
+        jobs = bench.engine.floor.held
+        await soon(lambda: len(jobs) == 2 and all(job.parked for job in jobs))
+        assert await bench.depth() == 0
+        gates[0].set()
+        assert (await bench.ended(done)).result == b"0"
+        await bench.backends.results.leases.close(["lease"])
+        owed = await bench.backends.results.records.unconfirmed(0.0, 10)
+        assert [record.task_id for record in owed] == [lost]
+        gates[1].set()
+
+    await on_bench(app, test, threads=2)
+
+
+async def test_a_parked_run_that_is_abandoned_is_published_again() -> None:
+    app = app_in_memory(park_after=0.5)
+    gate = threading.Event()
+
+    @app.task
+    def long() -> None:
+        gate.wait(10)
+
+    async def test(bench: Bench) -> None:
+        bench.session.consumer.lasting = False
+        task_id = await bench.send("long")
+        await soon(lambda: any(job.parked for job in bench.engine.floor.held))
+        await bench.engine.stop()
+        await bench.engine.abandon()
+        assert (await bench.depth(), await bench.backends.results.records.unconfirmed(0.0, 10)) == (1, [])
+        found = (await bench.backends.results.records.get([task_id]))[task_id]
+        assert (found.state, found.deliveries) == ("PENDING", 0)
+        gate.set()
+
+    await on_bench(app, test)
+
+
+async def test_a_run_that_gives_its_message_back_does_not_seem_to_run_on() -> None:
+    app = app_in_memory()
+    runs: list[int] = []
+
+    @app.task(track_started=True)
+    def picky() -> int:
+        runs.append(1)
+        if len(runs) == 1:
+            raise Reject("not yet", requeue=True)
+        return len(runs)
+
+    async def test(bench: Bench) -> None:
+        assert (await bench.ended(await bench.send("picky"))).result == b"2"
 
     await on_bench(app, test)

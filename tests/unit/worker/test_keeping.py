@@ -23,7 +23,7 @@ from penstock.worker.burial import Burial
 from penstock.worker.health import STALE, Health
 from penstock.worker.kin import Kin
 from penstock.worker.letters import Letters
-from penstock.worker.monitor import MARGIN, Monitor
+from penstock.worker.monitor import HELD, MARGIN, Monitor
 from penstock.worker.options import Plan, WorkerOptions, plan
 from penstock.worker.presence import Presence
 from penstock.worker.slots import seats
@@ -132,9 +132,31 @@ def test_a_run_that_its_child_has_judged_is_left_to_it() -> None:
     kept.kin.born(7, 0, ["lease"])
     slot = kept.seats[0].begin("late", 1, 0, kept.clock.now - 10, kept.clock.now - 9)
     kept.seats[0].judge(slot)
+    kept.seats[0].ticked(kept.clock.now)
     kept.monitor.look()
     assert kept.notes == []
     assert not kept.monitor.terminate("late")
+
+
+@pytest.mark.parametrize(("deadline", "limit"), [(9.0, 9.0), (math.inf, None)])
+def test_a_judged_run_whose_child_cannot_act_on_it_any_more_costs_its_child(
+    deadline: float, limit: float | None
+) -> None:
+    """It took hold of the GIL in the moment between the verdict and its record."""
+    kept = Kept()
+    kept.kin.born(7, 0, ["lease"])
+    now = kept.clock.now
+    slot = kept.seats[0].begin("deaf", 1, 0, now - 10, now + deadline - 10)
+    kept.seats[0].begin("innocent", 1, 0, now - 10, math.inf)
+    kept.seats[0].judge(slot)
+    kept.seats[0].ticked(now)
+    kept.clock.advance(HELD)
+    kept.monitor.look()
+    assert kept.notes == []
+    kept.clock.advance(0.1)
+    kept.monitor.look()
+    assert kept.notes[0]["kill"] == 7
+    assert kept.notes[0]["judged"] == {"deaf": {"limit": limit, "task": "add", "started_at": now - 10}}
 
 
 def test_who_does_not_react_to_a_termination_is_killed_for_it() -> None:
@@ -238,14 +260,14 @@ async def test_a_letter_goes_to_the_children_and_their_answers_are_kept() -> Non
     await mail.letter("ping")
     assert mail.notes == [{"letter": "L", "method": "ping", "arguments": {}}]
     mail.letters.answered({"answer": "L", "pid": 7, "result": "pong"})
-    assert await mail.answer() == {"children": {"7": "pong"}}
+    assert await mail.answer() == {"children": {"7": "pong"}, "silent": 0}
 
 
 async def test_a_shutdown_is_for_the_supervisor() -> None:
     mail = Mail()
     await mail.letter("shutdown")
     assert mail.notes == [{"shutdown": True}]
-    assert await mail.answer() == {"children": {}}
+    assert await mail.answer() == {"children": {}, "silent": 0}
 
 
 async def test_a_child_that_does_not_answer_a_termination_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +275,7 @@ async def test_a_child_that_does_not_answer_a_termination_is_killed(monkeypatch:
     mail = Mail()
     mail.seats[0].begin("deaf", 1, 0, mail.clock.now)
     await mail.letter("cancel", task_id="deaf", terminate=True)
-    await mail.answer()
+    assert await mail.answer() == {"children": {}, "silent": 1}
     assert [note.get("kill") for note in mail.notes] == [None, 7]
 
 
@@ -279,7 +301,7 @@ async def test_letters_that_are_being_taken_when_the_worker_ends_are_answered_to
     await asyncio.wait([mail.reading])
     go_on.set()
     await mail.letters.finish()
-    assert await mail.answer() == {"children": {}}
+    assert await mail.answer() == {"children": {}, "silent": 0}
 
 
 # --------------------------------------------------------------------------------------------------------------- sweeps

@@ -63,6 +63,27 @@ class TestEvents:
         out = capsys.readouterr().out
         assert out.endswith(" INFO    penstock.test ran\\nwell\\x1b[31m task_id=7 seconds=0.5\n")
 
+    def test_every_line_of_a_traceback_tells_the_task(self, capsys: pytest.CaptureFixture[str]) -> None:
+        logs.set_up("text", "info")
+        with task():
+            try:
+                raise ValueError("one\ntwo")
+            except ValueError:
+                log.exception("it failed")
+        first, *story = capsys.readouterr().out.splitlines()
+        assert first.endswith(f"ERROR   penstock.test it failed {WHOSE}")
+        assert len(story) > 3
+        assert all(" ERROR   penstock.test | " in line and line.endswith(WHOSE) for line in story)
+        assert "| ValueError: one" in story[-2]
+
+    @pytest.mark.parametrize("kind", ["text", "json"])
+    def test_what_is_too_long_for_a_line_is_cut(self, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+        logs.set_up(kind, "info")
+        log.info("x" * 5_000_000, extra={"value": "y" * 5_000_000})
+        line = capsys.readouterr().out
+        assert len(line) < 2 * logs.LONGEST + 1000
+        assert line.count("… (5000000 characters)") == 2
+
     def test_an_event_is_one_json_object_a_line_with_its_traceback(self, capsys: pytest.CaptureFixture[str]) -> None:
         logs.set_up("json", "debug")
         try:

@@ -169,6 +169,40 @@ class TestTaps:
         ]
         assert (third["event"], "task_id" in third) == ("whose?", False)
 
+    def test_what_a_run_beside_others_left_unread_is_not_told_as_theirs(
+        self, taps: tuple[Taps, Tap, int], seat: Seat, told: io.StringIO
+    ) -> None:
+        all_taps, tap, end = taps
+        seat.begin("long", 1, 1, 1.0)
+        slot = seat.begin("short", 1, 0, 2.0)
+        os.write(end, b"of the short one\n")
+        seat.blur(1, 3.0)
+        seat.end(slot)
+        all_taps.read(tap)
+        os.write(end, b"of the long one\n")
+        all_taps.read(tap)
+        first, second = events(told)
+        assert (first["event"], "task_id" in first) == ("of the short one", False)
+        assert (second["event"], second["task_id"]) == ("of the long one", "long")
+
+    def test_what_a_run_writes_that_joins_while_it_is_looked_whose_it_is_is_nobodys(
+        self, taps: tuple[Taps, Tap, int], seat: Seat, told: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        all_taps, tap, end = taps
+        seat.begin("long", 1, 1, 1.0)
+        look = tap.whose
+
+        def joined() -> dict[str, object]:
+            found = look()
+            seat.begin("short", 1, 0, 2.0)
+            os.write(end, b"of the short one\n")
+            return found
+
+        monkeypatch.setattr(tap, "whose", joined)
+        all_taps.read(tap)
+        (event,) = events(told)
+        assert "task_id" not in event
+
     def test_the_last_words_of_a_child_are_told_and_what_it_started_may_go_on(
         self, taps: tuple[Taps, Tap, int], seat: Seat, told: io.StringIO
     ) -> None:

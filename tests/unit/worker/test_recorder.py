@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from penstock.client.backends import Backends
+from penstock.core.encoding import dumps
 from penstock.core.errors import LeaseLost, Unavailable
 from penstock.core.message import Delivery, Message
-from penstock.core.record import DeadLetter, Ending
+from penstock.core.record import DeadLetter, Ending, LogPiece
 from penstock.core.states import FAILURE, SUCCESS
 from penstock.core.step import Driver, Step
 from penstock.worker.job import Job
 from penstock.worker.outcome import Judge
 from penstock.worker.recorder import BATCH, LAST_RESORT, Recorder
+from penstock.worker.scribe import Scribe
 from penstock.worker.session import Session
 from tests.unit.worker.parts import Clock, a_job, soon, turns
 
@@ -53,12 +58,16 @@ class Part:
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
         self.records = self.dead = self
+        self.logs = SimpleNamespace(add=self.log)
 
     def _step(self, name: str, ids: list[str], *more: Any) -> Step[Any]:
         return Step(self.driver, (name, ids, *more))
 
     def publish(self, messages: Sequence[Message]) -> Step[Any]:
         return self._step("publish", [message.task_id for message in messages])
+
+    def log(self, pieces: Sequence[LogPiece], keep: int, *, tell: bool) -> Step[Any]:
+        return self._step("log", [piece.task_id for piece in pieces], keep, tell)
 
     def settle(self, deliveries: Sequence[Delivery]) -> Step[Any]:
         return self._step("settle", [each.message.task_id for each in deliveries])
@@ -87,9 +96,12 @@ class Written:
         self.settled: list[Job] = []
         self.lost: list[Session] = []
         self.pauses: list[float] = []
+        backends = Backends(broker, results)  # type: ignore[arg-type]
+        self.scribe = Scribe(backends, 1000)
         self.recorder = Recorder(
-            Backends(broker, results),  # type: ignore[arg-type]
+            backends,
             self.judge,
+            self.scribe,
             settled=self.settled.extend,
             lost=self.lost.append,
             sleep=self._sleep,
@@ -118,6 +130,18 @@ async def test_on_one_server_a_batch_is_recorded_and_settled_in_one_transaction(
     ids = [job.task_id for job in jobs]
     assert written.asked == [[("finish", ids, "lease", [SUCCESS] * 3), ("settle", ids)]]
     assert written.settled == jobs
+
+
+async def test_what_tasks_said_goes_with_their_endings_in_one_write() -> None:
+    written = Written()
+    one, silent, other = (written.job() for _ in range(3))
+    written.scribe.note(one.task_id, b"1")
+    written.scribe.note("runs on", b"2")
+    written.scribe.note(other.task_id, b"3")
+    written.recorder.add([one, silent, other])
+    await written.recorder.empty()
+    assert written.names == [["finish", "log", "settle"]]
+    assert written.asked[0][1] == ("log", [one.task_id, other.task_id], 1000, False)
 
 
 async def test_on_two_servers_the_order_is_publish_record_settle() -> None:
@@ -217,6 +241,30 @@ async def test_what_cannot_be_recorded_in_any_form_comes_again_later() -> None:
     written.recorder.add([job])
     await soon(lambda: written.settled)
     assert written.asked == [[("hand_back", [job.task_id], LAST_RESORT)]]
+
+
+async def test_a_message_whose_headers_cannot_be_stored_is_kept_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written()
+    job = written.job()
+    job.delivery.message.headers["x"] = "\ud800"
+    kept: list[DeadLetter] = []
+
+    def add(self: Part, letters: Sequence[DeadLetter]) -> Step[Any]:
+        dumps([letter.message.headers for letter in letters])
+        kept.extend(letters)
+        return self._step("bury", [letter.task_id for letter in letters])
+
+    def finish(self: Part, endings: Sequence[Ending], lease: str) -> Step[Any]:
+        raise ValueError(f"{len(endings)} cannot be stored under {lease} by {self}")
+
+    monkeypatch.setattr(Part, "add", add)
+    monkeypatch.setattr(Part, "finish", finish)
+    written.recorder.add([job])
+    await soon(lambda: written.settled)
+    [letter] = kept
+    assert (letter.task_id, letter.reason, letter.message.body) == ("", "unrecordable", job.delivery.message.body)
+    assert "\\ud800" in letter.message.headers["headers"]
+    assert written.asked == [[("bury", [""]), ("settle", [job.task_id])]]
 
 
 async def test_a_job_that_goes_back_is_not_settled() -> None:

@@ -134,6 +134,28 @@ async def test_a_clock_that_leaps_ahead_kills_nobody() -> None:
     assert not await scene.taken()
 
 
+async def test_a_clock_that_falls_back_kills_nobody_and_keeps_nobody_alive() -> None:
+    """The store's clock; what is measured here goes on as ever."""
+    scene = Scene()
+    await scene.claim()
+    monotonic = Clock()
+    scene.takeover = Takeover(scene.backends, "me", LEASE, RENEWAL, monotonic)
+
+    async def watch(seconds: int) -> None:
+        for _ in range(seconds):
+            monotonic.advance(1.0)
+            await scene.watch(1)
+
+    await watch(2)
+    scene.clock.advance(-3600.0)
+    for _ in range(5):
+        assert await scene.leases.renew(["theirs"], LEASE) == []
+        await watch(3)
+    assert not await scene.taken()
+    await watch(12)  # it has not renewed any more
+    assert await scene.taken()
+
+
 async def test_a_renewal_between_the_look_and_the_sentence_is_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene()
     await scene.claim()

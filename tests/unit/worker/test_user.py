@@ -35,5 +35,5 @@ def test_an_unknown_user_is_a_fault_of_the_configuration() -> None:
 def test_who_stays_root_is_warned(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with caplog.at_level(logging.WARNING):
-        user.become(None)
+        user.warn()
     assert "--uid" in caplog.text
