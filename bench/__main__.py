@@ -1,7 +1,7 @@
 """`python -m bench`: measure Penstock and its peers side by side (`make bench`).
 
-ONLY=huey,drain-1 picks contenders, measurements or both, by the beginnings or ends of their names (Penstock always
-takes part); ROUNDS=3 is how often everything is measured. A whole run writes docs/benchmarks.md and
+ONLY=redis,huey,drain-1 picks contenders, measurements or both, by the beginnings or ends of their names (Penstock takes
+part on each broker concerned); ROUNDS=3 is how often everything is measured. A whole run writes docs/benchmarks.md and
 docs/benchmarks.json; a part is only printed. Both leave what they measured in build/bench/.
 """
 
@@ -34,14 +34,12 @@ N = TypeVar("N", bound=Named)
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an orderly end: what was started is killed
     words = [word for word in os.environ.get("ONLY", "").replace(",", " ").split() if word]
-    contenders = _picked(CONTENDERS, words)
+    contenders = _beside_penstock(_picked(CONTENDERS, words))
     measurements = _picked(MEASUREMENTS, words)
     known = [*(each.name for each in CONTENDERS), *(each.name for each in MEASUREMENTS)]
     if unknown := [word for word in words if not any(_names(word, name) for name in known)]:
         print(f"error: ONLY={','.join(unknown)} names nothing; known are {', '.join(known)}", file=sys.stderr)
         return 2
-    if CONTENDERS[0] not in contenders:
-        contenders = (CONTENDERS[0], *contenders)
     about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine.described(), "versions": _versions(contenders)}
     results = run(contenders, measurements, int(os.environ.get("ROUNDS") or 3))
     results.about = about
@@ -53,6 +51,13 @@ def _picked(named: Sequence[N], words: Sequence[str]) -> tuple[N, ...]:
     """Those that some word names; all of them where no word names any."""
     found = tuple(each for each in named if any(_names(word, each.name) for word in words))
     return found or tuple(named)
+
+
+def _beside_penstock(picked: Sequence[Contender]) -> tuple[Contender, ...]:
+    """With what they are compared with: the first one on each broker."""
+    ours = {each.broker: each for each in reversed(CONTENDERS)}
+    wanted = {*picked, *(ours[each.broker] for each in picked)}
+    return tuple(each for each in CONTENDERS if each in wanted)
 
 
 def _names(word: str, name: str) -> bool:

@@ -39,12 +39,21 @@ class Contender(ABC):
     offers: ClassVar[frozenset[str]]  #: what it can do; a measurement asks for one of these
     backlog: ClassVar[int] = 20_000  #: tasks of a drain
     statement: ClassVar[str] = ""  #: what a program imports of it, for those who offer "import"
+    broker: ClassVar[str] = "SQLite"  #: the table that it stands in
     says: ClassVar[str] = ""  #: what its worker prints once it is ready, for those who offer "ready"
 
     @property
     def app(self) -> str:
         """The module with its tasks and calls."""
         return f"bench.apps.{self.name.replace('-', '_')}"
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """What its programs find in their environment for a measurement in `folder`."""
+        del folder
+        return {"PYTHONPATH": os.fspath(ROOT)}  # the apps are found from any folder
+
+    def forget(self, folder: Path) -> None:  # noqa: B027 - most keep everything in the folder
+        """The measurement in `folder` is over: remove what is kept elsewhere."""
 
     def python(self) -> Path:
         """The interpreter that has it installed."""
@@ -65,7 +74,7 @@ class Contender(ABC):
     def call(self, folder: Path, verb: str, **arguments: Any) -> Any:
         """Have its own Python do a verb of bench/inside.py; return what that prints."""
         command = [str(self.python()), "-m", "bench.inside", self.app, verb, json.dumps(arguments)]
-        env = {**clean_environment(), **environment()}
+        env = {**clean_environment(), **self.environment(folder)}
         done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
@@ -73,9 +82,4 @@ class Contender(ABC):
 
     def launch(self, folder: Path, command: list[str]) -> Launched:
         """Start a worker or server; the caller cleans it up."""
-        return Launched(command, folder, environment())
-
-
-def environment() -> dict[str, str]:
-    """What every program of the bench gets: the apps are found from any folder."""
-    return {"PYTHONPATH": os.fspath(ROOT)}
+        return Launched(command, folder, self.environment(folder))

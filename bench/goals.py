@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.results import Results, Summary
 
 _US, _BARE, _HUEY = "penstock-sqlite", "bare-sqlite", "huey-sqlite"
+_ON_REDIS, _ON_POSTGRES, _ON_RABBITMQ = "penstock-redis", "penstock-postgres", "penstock-rabbitmq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,16 @@ class Goal:
         return found.median >= self.target if self.at_least else found.median <= self.target
 
 
-def _of(figure: str) -> Callable[[Results], Summary | None]:
-    return lambda results: results.summary(figure, _US)
+def _of(figure: str, us: str = _US) -> Callable[[Results], Summary | None]:
+    return lambda results: results.summary(figure, us)
 
 
-def _percent(figure: str, other: str) -> Callable[[Results], Summary | None]:
-    return lambda results: results.combined((figure, _US), (figure, other), lambda ours, theirs: 100 * ours / theirs)
+def _percent(figure: str, other: str, us: str = _US) -> Callable[[Results], Summary | None]:
+    return lambda results: results.combined((figure, us), (figure, other), lambda ours, theirs: 100 * ours / theirs)
 
 
-def _times(figure: str, other: str) -> Callable[[Results], Summary | None]:
-    return lambda results: results.combined((figure, _US), (figure, other), lambda ours, theirs: ours / theirs)
+def _times(figure: str, other: str, us: str = _US) -> Callable[[Results], Summary | None]:
+    return lambda results: results.combined((figure, us), (figure, other), lambda ours, theirs: ours / theirs)
 
 
 def _two_over_one(results: Results) -> Summary | None:
@@ -45,6 +46,27 @@ GOALS = (
     Goal("drain, one process, over Huey", 10, "times", _times("drain-1", _HUEY)),
     Goal("submit one by one, of bare sqlite3", 80, "%", _percent("submit", _BARE)),
     Goal("submit in batches of 1,000", 30_000, "tasks/s", _of("bulk")),
+    Goal("Redis: drain, one process, over Celery prefork", 25, "times", _times("drain-1", "celery-redis", _ON_REDIS)),
+    Goal("Redis: drain, one process, of bare redis-py", 50, "%", _percent("drain-1", "bare-redis", _ON_REDIS)),
+    Goal("Redis: submit one by one, over Celery", 3, "times", _times("submit", "celery-redis", _ON_REDIS)),
+    Goal("Redis: submit in batches of 1,000", 50_000, "tasks/s", _of("bulk", _ON_REDIS)),
+    Goal("Redis: latency, median", 1, "ms", _of("latency-p50", _ON_REDIS), at_least=False),
+    Goal("Redis: latency, p99", 4, "ms", _of("latency-p99", _ON_REDIS), at_least=False),
+    Goal(
+        "PostgreSQL: drain, one process, over Procrastinate",
+        20,
+        "times",
+        _times("drain-1", "procrastinate-postgres", _ON_POSTGRES),
+    ),
+    Goal("PostgreSQL: submit in batches of 1,000", 30_000, "tasks/s", _of("bulk", _ON_POSTGRES)),
+    Goal("PostgreSQL: latency, median", 1.5, "ms", _of("latency-p50", _ON_POSTGRES), at_least=False),
+    Goal(
+        "RabbitMQ: drain, one process, over Dramatiq",
+        5,
+        "times",
+        _times("drain-1", "dramatiq-rabbitmq", _ON_RABBITMQ),
+    ),
+    Goal("RabbitMQ: latency, median", 1.5, "ms", _of("latency-p50", _ON_RABBITMQ), at_least=False),
     Goal("HTTP POST, two processes", 10_000, "requests/s", _of("post-2")),
     Goal("latency, median", 1, "ms", _of("latency-p50"), at_least=False),
     Goal("latency, p99", 4, "ms", _of("latency-p99"), at_least=False),

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import machine
 from bench.contender import Contender, Load
-from tests.processes import Launched, eventually
+from tests.processes import Launched, eventually, tree
 
 POLL = 0.01  #: seconds between two looks
 PATIENCE = 120.0  #: seconds after which a measurement has failed
@@ -22,11 +23,17 @@ class Drained:
     count: int
     seen: int
     seconds: float
+    cpu: float  #: seconds that all processes of the worker used meanwhile
 
     @property
     def rate(self) -> float:
         """Tasks a second; the start of the worker is not part of it."""
         return (self.count - self.seen) / self.seconds
+
+    @property
+    def cost(self) -> float:
+        """CPU of the worker a task, in microseconds."""
+        return 1e6 * self.cpu / (self.count - self.seen)
 
 
 @contextmanager
@@ -41,12 +48,13 @@ def worker(contender: Contender, folder: Path, load: Load) -> Iterator[Launched]
 
 def drain(contender: Contender, folder: Path, load: Load, count: int) -> Drained:
     """Start a worker on a backlog of `count` tasks and watch until all have ended well."""
-    with worker(contender, folder, load):
+    with worker(contender, folder, load) as process:
 
         def some() -> int:
             return contender.ended(folder)
 
         seen = eventually(some, within=PATIENCE, every=POLL, what="the first ending")
-        start = time.perf_counter()
+        pids = tree(process.process.pid)
+        start, cpu = time.perf_counter(), machine.cpu(pids)
         eventually(lambda: some() >= count, within=PATIENCE, every=POLL, what=f"{count} endings")
-        return Drained(count, seen, time.perf_counter() - start)
+        return Drained(count, seen, time.perf_counter() - start, machine.cpu(pids) - cpu)

@@ -1,4 +1,4 @@
-"""The environment of the peers: made from requirements.txt when they are first needed, and when that has changed."""
+"""The environment of the peers: made from requirements.lock when they are first needed, and when that has changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.contender import ROOT
 
 BUILD = ROOT / "build" / "bench"  # not in /tmp, which may be memory, where nothing is ever synced
 _HOME = BUILD / "peers"
-_REQUIREMENTS = ROOT / "bench" / "requirements.txt"
+_REQUIREMENTS = ROOT / "bench" / "requirements.lock"
 
 
 @cache

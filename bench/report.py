@@ -17,8 +17,11 @@ Row = Sequence[str]
 def page(results: Results, contenders: Sequence[Contender], measurements: Sequence[Measurement]) -> str:
     """Markdown."""
     figures = [figure for measurement in measurements for figure in measurement.figures]
-    parts = ["# Benchmarks", _how(results), *_table(_comparison(results, contenders, figures))]
-    parts += ["", "## Goals", "", *_table(_standing(results)), "", "## How it was set up", ""]
+    parts = ["# Benchmarks", _how(results)]
+    for broker in dict.fromkeys(each.broker for each in contenders):
+        group = [each for each in contenders if each.broker == broker]
+        parts += [f"## On {broker}", "", *_table(_comparison(results, group, figures)), ""]
+    parts += ["## Goals", "", *_table(_standing(results)), "", "## How it was set up", ""]
     parts += [_setting(results, each) for each in contenders]
     if results.failures:
         parts += ["", "## What failed", "", *(f"- {each.splitlines()[0]}" for each in results.failures)]
@@ -49,9 +52,9 @@ measurement waits for the machine to be idle, but not for ever: it was {_spread(
 contender syncs each commit; writing and syncing 4 KiB took {_spread(results.syncs)} µs before the measurements: that is
 what single submissions on SQLite are made of.
 
-A drain counts from the first look from outside that sees an ending to the one that sees them all as SUCCESS (for Huey:
-with a stored result); the start of the worker stands in rows of its own. Load generator and clients run on the same
-cores.
+A drain counts from the first look from outside that sees an ending to the one that sees them all as SUCCESS (for Huey
+and Celery: with a stored result); the start of the worker stands in rows of its own. Load generator and clients run on
+the same cores. CPU is that of all of a worker's processes, without the server's: a busy machine changes it far less.
 """
 
 
@@ -94,7 +97,7 @@ def _wanted(goal: Goal) -> str:
 
 def _setting(results: Results, contender: Contender) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results.about["versions"][contender.name].items())
-    return f"- **{contender.title}** ({versions}): {contender.options}."
+    return f"- **{contender.title}** on {contender.broker} ({versions}): {contender.options}."
 
 
 def _table(rows: Iterator[Row]) -> Iterator[str]:

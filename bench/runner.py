@@ -61,6 +61,7 @@ def _measure(
         print(f"{heading} FAILED: {error}", flush=True)
         return
     finally:
+        contender.forget(folder)
         shutil.rmtree(folder, ignore_errors=True)
     for figure, value in zip(measurement.figures, values, strict=True):
         results.add(figure.name, contender.name, number, value)

@@ -16,7 +16,8 @@ NAP = 0.1  #: seconds
 
 def _quick(processes: int, contender: Contender, folder: Path) -> Sequence[float]:
     contender.call(folder, "fill", task="add", args=[1, 2], count=contender.backlog)
-    return [drain(contender, folder, Load(processes=processes), contender.backlog).rate]
+    drained = drain(contender, folder, Load(processes=processes), contender.backlog)
+    return [drained.rate, drained.cost]
 
 
 def _spin(processes: int, contender: Contender, folder: Path) -> Sequence[float]:
@@ -33,8 +34,18 @@ def _nap(slots: int, count: int, contender: Contender, folder: Path) -> Sequence
 
 
 DRAINING = (
-    Measurement("drain-1", "worker", (Figure("drain-1", "drain, one process", "tasks/s"),), partial(_quick, 1)),
-    Measurement("drain-2", "workers", (Figure("drain-2", "drain, two processes", "tasks/s"),), partial(_quick, 2)),
+    Measurement(
+        "drain-1", "worker", (
+            Figure("drain-1", "drain, one process", "tasks/s"),
+            Figure("drain-1-cpu", "drain, one process: the worker's CPU a task", "µs", more_is_better=False),
+        ), partial(_quick, 1),
+    ),
+    Measurement(
+        "drain-2", "workers", (
+            Figure("drain-2", "drain, two processes", "tasks/s"),
+            Figure("drain-2-cpu", "drain, two processes: the workers' CPU a task", "µs", more_is_better=False),
+        ), partial(_quick, 2),
+    ),
     Measurement("cpu-1", "cpu", (Figure("cpu-1", "5 ms of CPU, one process", "tasks/s"),), partial(_spin, 1)),
     Measurement("cpu-2", "cpu", (Figure("cpu-2", "5 ms of CPU, two processes", "tasks/s"),), partial(_spin, 2)),
     Measurement(

@@ -1,0 +1,70 @@
+"""On PostgreSQL, every commit on disk for everyone."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psycopg
+
+from bench import peers
+from bench.contender import Contender, Load
+from bench.contenders.penstock_sqlite import PenstockSQLite
+from bench.places import place
+
+
+@cache
+def _connection(url: str) -> Any:
+    return psycopg.connect(url, autocommit=True)
+
+
+class OnPostgres(Contender):
+    """A schema for each measurement, dropped after it."""
+
+    broker = "PostgreSQL"
+    counts: ClassVar[str]  #: the statement that counts what has ended well, in {schema}
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        url, _, schema = place("postgres", folder).partition("?schema=")
+        own = {"BENCH_URL": url, "BENCH_SCHEMA": schema, "PENSTOCK_BROKER_URL": place("postgres", folder)}
+        return {**super().environment(folder), **own}
+
+    def ended(self, folder: Path) -> int:
+        return int(self._run(folder, self.counts).fetchone()[0])
+
+    def forget(self, folder: Path) -> None:
+        self._run(folder, "DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+    @staticmethod
+    def _run(folder: Path, statement: str) -> Any:
+        url, _, schema = place("postgres", folder).partition("?schema=")
+        return _connection(url).execute(statement.format(schema=schema))
+
+
+class PenstockPostgres(OnPostgres, PenstockSQLite):
+    name = "penstock-postgres"
+    options = "defaults: records, results and history kept; 8 threads, 100 coroutines a process"
+    packages: ClassVar[tuple[str, ...]] = ("penstock", "asyncpg", "msgspec", "uvloop")
+    offers = frozenset(("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle"))
+    app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
+    counts = "SELECT count(*) FROM {schema}.records WHERE state = 'SUCCESS'"
+
+
+class ProcrastinatePostgres(OnPostgres):
+    name = "procrastinate-postgres"
+    title = "Procrastinate"
+    options = "PsycopgConnector, no result values (it keeps none); worker --concurrency 100 --delete-jobs never"
+    packages: ClassVar[tuple[str, ...]] = ("procrastinate", "psycopg")
+    offers = frozenset({"send", "worker"})
+    app = "bench.apps.procrastinate_postgres"
+    backlog = 1_000
+    counts = "SELECT count(*) FROM {schema}.procrastinate_jobs WHERE status = 'succeeded'"
+
+    def python(self) -> Path:
+        return peers.program("python")
+
+    def worker(self, load: Load) -> list[str]:
+        slots = str(load.slots or 100)
+        command = [str(peers.program("procrastinate")), f"--app={self.app}.app", "worker", "--delete-jobs", "never"]
+        return [*command, "--concurrency", slots]

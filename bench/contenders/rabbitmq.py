@@ -1,0 +1,62 @@
+"""On RabbitMQ, publishes confirmed and queues durable for everyone, results in Redis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from bench import peers
+from bench.contender import Contender, Load
+from bench.contenders.penstock_sqlite import PenstockSQLite
+from bench.contenders.redis import client
+from bench.places import place
+
+
+class OnRabbitMQ(Contender):
+    """A virtual host for each measurement, and a database of Redis, emptied after it."""
+
+    broker = "RabbitMQ, results in Redis"
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        broker, results = place("rabbitmq", folder), place("redis", folder)
+        theirs = {"BENCH_URL": broker, "BENCH_RESULTS": results}
+        return {
+            **super().environment(folder),
+            **theirs,
+            "PENSTOCK_BROKER_URL": broker,
+            "PENSTOCK_RESULT_BACKEND": results,
+        }
+
+    def forget(self, folder: Path) -> None:
+        client(place("redis", folder)).flushdb()
+
+
+class PenstockRabbitMQ(OnRabbitMQ, PenstockSQLite):
+    name = "penstock-rabbitmq"
+    options = "defaults: classic queues, records, results and history kept; 8 threads, 100 coroutines a process"
+    packages: ClassVar[tuple[str, ...]] = ("penstock", "hiredis", "msgspec", "uvloop")
+    offers = frozenset(("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle"))
+    app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
+
+    def ended(self, folder: Path) -> int:
+        return int(client(place("redis", folder)).hget("penstock:counts", "SUCCESS") or 0)
+
+
+class DramatiqRabbitMQ(OnRabbitMQ):
+    name = "dramatiq-rabbitmq"
+    title = "Dramatiq"
+    options = "confirm_delivery, results in Redis; dramatiq --processes 1 (2 for two processes) --threads 8"
+    packages: ClassVar[tuple[str, ...]] = ("dramatiq", "pika", "redis")
+    offers = frozenset({"send", "worker", "workers", "get"})
+    app = "bench.apps.dramatiq_rabbitmq"
+    backlog = 3_000
+
+    def python(self) -> Path:
+        return peers.program("python")
+
+    def worker(self, load: Load) -> list[str]:
+        processes, threads = str(load.processes), str(load.slots or 8)
+        return [str(peers.program("dramatiq")), self.app, "--processes", processes, "--threads", threads]
+
+    def ended(self, folder: Path) -> int:
+        return int(client(place("redis", folder)).dbsize())
