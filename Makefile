@@ -15,13 +15,20 @@ UV := uv==0.13.8
 CODE := $(wildcard src tests examples bench)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test unit conformance integration acceptance programs lint format bench docs lock clean
+.PHONY: help dev examples test unit conformance integration acceptance programs lint format chaos soak cluster bench docs lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 dev: $(READY)  ## run API, worker and scheduler with the example (APP=module:app or path/file.py for another)
 	$(BIN)/penstock dev $(APP)
+
+# Each with its servers, from the file that would deploy it (tests/running reads it): `make example-flask_api`.
+example-%: $(READY) programs
+	$(BIN)/python -m tests.running examples/$*
+
+examples:  ## list the example systems; `make example-NAME` starts one and tells what to try
+	@for name in $(notdir $(patsubst %/README.md,%,$(wildcard examples/*/README.md))); do echo "make example-$$name"; done
 
 test: $(READY) $(CELERY_READY) programs  ## run all tests: unit, conformance, integration, acceptance
 	$(BIN)/pytest
@@ -52,7 +59,17 @@ format: $(READY)  ## put the code into its format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY)  ## measure throughput and latency
+chaos: $(READY) programs  ## break things at random for ten minutes, on every broker, then a cluster; the ledger must be right
+	$(BIN)/python -m tests.chaos
+	$(BIN)/python -m tests.chaos --brokers cluster --seconds 120 --tasks 6000
+
+cluster: $(READY) programs  ## start three RabbitMQ nodes with a quorum queue, until Ctrl-C
+	$(BIN)/python -m tests.cluster
+
+soak: $(READY) programs  ## half an hour of steady load on every broker at once; nothing may grow beyond its bound
+	$(BIN)/python -m tests.soak
+
+bench: $(READY) programs  ## measure throughput and latency beside other queues (ONLY=redis,huey for a part)
 	$(BIN)/python -m bench
 
 docs: $(DOCS_READY)  ## build the documentation into site/
@@ -67,6 +84,7 @@ lock: $(READY)  ## pin the newest versions of all dependencies
 	    $(foreach name,imageio lazy-loader networkx numpy scipy tifffile,--no-emit-package $(name))
 	$(COMPILE) --group docs --constraint requirements.lock --output-file docs/requirements.lock
 	$(COMPILE) --group celery --output-file tests/celery/requirements.lock
+	$(COMPILE) --group bench --output-file bench/requirements.lock
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	--no-annotate --custom-compile-command "make lock"
