@@ -250,15 +250,20 @@ class RabbitMQ(Server):
     #: virtual hosts made in one go: asking the node costs more than making them
     batch = 20
 
+    def __init__(self, host: str = "127.0.0.1", **settings: str) -> None:
+        """`host` is the address of all that listens, and so of the node: `rabbitmq-diagnostics` looks for it there."""
+        self.host = host
+        super().__init__(**settings)
+
     def _prepare(self) -> None:
         self._scripts = _rabbitmq_scripts()
-        self.node = f"penstock-{self.port}@localhost"
+        self.node = f"penstock-{self.port}@{self.host}"
         self._names()
         self._dist_port = quiet_port()
         self._made: list[str] = []
         self._numbers = itertools.count(1)
         settings = {
-            "listeners.tcp.1": f"127.0.0.1:{self.port}",
+            "listeners.tcp.1": f"{self.host}:{self.port}",
             "loopback_users": "none",
             "vm_memory_high_watermark.absolute": "1GB",
             "disk_free_limit.absolute": "10MB",
@@ -273,7 +278,7 @@ class RabbitMQ(Server):
     def _names(self) -> None:
         """The service that knows which node listens where."""
         self.epmd_port = quiet_port()
-        command = [program(self, "epmd"), "-address", "127.0.0.1", "-port", str(self.epmd_port)]
+        command = [program(self, "epmd"), "-address", self.host, "-port", str(self.epmd_port)]
         self._epmd = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
         _reaper("run", self._epmd.pid)
 
@@ -282,7 +287,7 @@ class RabbitMQ(Server):
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))},
             "HOME": folder,
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_ADDRESS": self.host,
             "ERL_EPMD_PORT": str(self.epmd_port),
             "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/advanced",
             "RABBITMQ_ALLOW_INPUT": "1",  # the server is to take the place of the script that starts it
@@ -295,7 +300,8 @@ class RabbitMQ(Server):
             "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_PID_FILE": f"{folder}/pid",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput +S 1:1 +sbwt none +P 100000"
-            " -kernel inet_dist_use_interface {127,0,0,1}",
+            f" -kernel inet_dist_use_interface {{{self.host.replace('.', ',')}}}",
+            "RABBITMQ_USE_LONGNAME": "true",  # an address as the node's host is one
         }
 
     def _lost_a_race(self) -> bool:
@@ -320,7 +326,7 @@ class RabbitMQ(Server):
 
     @property
     def url(self) -> str:
-        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+        return f"amqp://guest:guest@{self.host}:{self.port}//"
 
     def fresh(self) -> str:
         if not self._made:
@@ -332,11 +338,11 @@ class RabbitMQ(Server):
                 f' ok = rabbit_auth_backend_internal:set_permissions(<<"guest">>, Name, All, All, All, <<"guest">>)'
                 f" end || Name <- [{names}]].",
             )
-        return f"amqp://guest:guest@127.0.0.1:{self.port}/{self._made.pop(0)}"
+        return f"amqp://guest:guest@{self.host}:{self.port}/{self._made.pop(0)}"
 
     def _answers(self) -> bool:
         """The port opens when everything else is up."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as probe:
+        with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 5) as probe:
             probe.sendall(b"AMQP\x00\x00\x09\x01")
             return bool(probe.recv(1))
         return False

@@ -104,7 +104,13 @@ def _found(name: str, package: str) -> str:
 
 
 def _redis(made: Program, folder: Path) -> Program:
-    """The file's own arguments, which come last, so that they count."""
+    """The file's own arguments, which come last, so that they count. Its `redis-cli` asks here if not told where."""
+    shell = folder / "bin" / "redis-cli"
+    shell.parent.mkdir()
+    shell.write_text(f'#!/bin/sh\nexec "{_found("redis-cli", "redis-tools")}" -h {made.inside.own} "$@"\n')
+    shell.chmod(0o755)
+    path = f"{shell.parent}{os.pathsep}{made.environment['PATH']}"
+    made = replace(made, environment={**made.environment, "PATH": path})
     given = list(made.command)
     if "redis-server" not in " ".join(given):
         given = ["redis-server", *given]
@@ -124,7 +130,7 @@ def _rabbitmq(made: Program, _folder: Path) -> Program:
         "default_pass": env.get("RABBITMQ_DEFAULT_PASS", "guest"),
         "listeners.tcp.1": f"{made.inside.own}:5672",
     }
-    server = servers.RabbitMQ(**login)
+    server = servers.RabbitMQ(made.inside.own, **login)
     kept = {**made.environment, **server._environment()}
     kept["PATH"] = f"{server._scripts}{os.pathsep}{made.environment['PATH']}"
     return replace(made, command=server._command(), environment=kept, folder=server.folder, server=server)
