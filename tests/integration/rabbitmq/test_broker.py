@@ -13,6 +13,7 @@ import pytest
 from penstock.brokers.rabbitmq import RabbitBroker, open_broker
 from penstock.brokers.rabbitmq.topology import lane
 from penstock.core.answers import reply
+from penstock.core.broker import Declaration
 from penstock.core.errors import ConfigurationError, MessageTooLarge, StorageError, Unavailable
 from penstock.core.message import Delivery, Message
 from penstock.core.record import Ending
@@ -109,6 +110,18 @@ class TestKindsOfQueues:
             except (Unavailable, StorageError):  # it was consuming when its queue went
                 found = await fetch(taker)
             assert names(found) == "2"
+
+
+class TestDeclaring:
+    async def test_a_declared_queue_is_bound_to_what_celery_s_delayed_messages_leave_by(
+        self, url: str, rabbitmq_server: RabbitMQ
+    ) -> None:
+        async with opened(url) as broker:
+            await broker.declare([Declaration("default"), Declaration("high")])
+        columns = ("source_name", "destination_name", "routing_key")
+        told = rabbitmq_server.control("list_bindings", "-p", url.rpartition("/")[2], *columns)
+        bound = {tuple(line.split("\t")) for line in told.splitlines() if line.startswith("celery_delayed")}
+        assert bound == {("celery_delayed_delivery", queue, "*." * 28 + queue) for queue in ("default", "high")}
 
 
 class TestAnOutageOfTheConnection:
