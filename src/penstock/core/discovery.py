@@ -17,6 +17,7 @@ NAME: Final = "broker"
 #: Schemes by the ports that servers have, the likeliest first.
 SCHEMES: Final = {5672: "amqp", 5671: "amqps", 6379: "redis", 5432: "postgresql"}
 _HOSTLESS: Final = re.compile(r"(amqps?|pyamqp|rediss?|postgres(?:ql)?)://(?=/|\?|$)")
+_SECURE: Final = ("amqps", "rediss")
 _WHO: Final = {
     "user": ("USER", "USERNAME", "ENV_RABBITMQ_DEFAULT_USER", "ENV_USER"),
     "password": ("PASSWORD", "PASS", "ENV_RABBITMQ_DEFAULT_PASS", "ENV_PASSWORD", "ENV_PASS"),
@@ -24,9 +25,13 @@ _WHO: Final = {
 }
 
 
-def found(name: str, environ: Mapping[str, str]) -> str:
-    """The URL of the broker that the environment knows by that name; "" if it knows none."""
-    place = _kubernetes(_prefix(name), environ) or _linked(_prefix(name), environ)
+def found(name: str, environ: Mapping[str, str], sooner: str = "") -> str:
+    """The URL of the broker that the environment knows by that name; "" if it knows none.
+
+    Where it has several ports, that of the scheme `sooner` is taken, else the likeliest.
+    """
+    schemes = {port: scheme for port, scheme in SCHEMES.items() if scheme == sooner} | SCHEMES
+    place = _kubernetes(_prefix(name), environ, schemes) or _linked(_prefix(name), environ, schemes)
     return "" if place is None else url(name, *place, environ)
 
 
@@ -40,11 +45,16 @@ def url(name: str, scheme: str, host: str, port: int, environ: Mapping[str, str]
 
 
 def completed(given: str, environ: Mapping[str, str]) -> str:
-    """A URL without a host (`amqp://`): the broker of that kind that the environment calls `broker`; else as it is."""
+    """A URL without a host (`amqp://`): the broker of that kind that the environment calls `broker`; else as it is.
+
+    Who asks for TLS (`amqps://`) gets it, whatever the environment calls the port.
+    """
     hostless = _HOSTLESS.match(given)
-    there = found(NAME, environ) if hostless else ""
+    there = found(NAME, environ, hostless[1]) if hostless else ""
     if not hostless or not there or _kind(there) != _kind(given):
         return given
+    if hostless[1] in _SECURE:
+        there = f"{hostless[1]}://{there.partition('://')[2]}"
     path, mark, query = given[hostless.end() :].partition("?")
     base = there if not path.strip("/") else f"{there.rpartition('/')[0]}{path}"
     return f"{base}{mark}{query}"
@@ -59,19 +69,19 @@ def _prefix(name: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
-def _kubernetes(prefix: str, environ: Mapping[str, str]) -> tuple[str, str, int] | None:
+def _kubernetes(prefix: str, environ: Mapping[str, str], schemes: Mapping[int, str]) -> tuple[str, str, int] | None:
     host = environ.get(f"{prefix}_SERVICE_HOST", "")
     if not host:
         return None
-    for scheme in SCHEMES.values():
+    for scheme in schemes.values():
         if port := _port(environ.get(f"{prefix}_SERVICE_PORT_{scheme.upper()}")):
             return scheme, host, port
     port = _port(environ.get(f"{prefix}_SERVICE_PORT")) or 5672
     return SCHEMES.get(port, "amqp"), host, port
 
 
-def _linked(prefix: str, environ: Mapping[str, str]) -> tuple[str, str, int] | None:
-    for inside, scheme in SCHEMES.items():
+def _linked(prefix: str, environ: Mapping[str, str], schemes: Mapping[int, str]) -> tuple[str, str, int] | None:
+    for inside, scheme in schemes.items():
         parts = urlsplit(environ.get(f"{prefix}_PORT_{inside}_TCP", ""))
         host = environ.get(f"{prefix}_PORT_{inside}_TCP_ADDR") or parts.hostname
         port = (
@@ -91,4 +101,6 @@ def _first(environ: Mapping[str, str], names: list[str]) -> str:
 
 
 def _kind(text: str) -> str:
-    return text.partition("://")[0].removeprefix("py").removesuffix("s").replace("postgresql", "postgres")
+    """What speaks the same: with TLS or without, under whatever name."""
+    scheme = text.partition("://")[0]
+    return {"pyamqp": "amqp", "amqps": "amqp", "rediss": "redis", "postgres": "postgresql"}.get(scheme, scheme)

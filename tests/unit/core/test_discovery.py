@@ -8,6 +8,7 @@ from penstock.core.discovery import completed, found
 from penstock.core.settings import Settings
 
 KUBERNETES = {"BROKER_SERVICE_HOST": "10.0.0.7", "BROKER_SERVICE_PORT": "5672"}
+BOTH = {"BROKER_SERVICE_PORT_AMQP": "5672", "BROKER_SERVICE_PORT_AMQPS": "5671"}
 LINK = {
     "BROKER_PORT": "tcp://172.17.0.5:4369",
     "BROKER_PORT_4369_TCP": "tcp://172.17.0.5:4369",
@@ -49,6 +50,12 @@ def test_the_environment_knows_brokers_by_name(name: str, environ: dict[str, str
         ("amqp://elsewhere", KUBERNETES, "amqp://elsewhere"),
         ("amqp://", {}, "amqp://"),
         ("redis://", KUBERNETES, "redis://"),  # that one is no Redis
+        ("rediss:///1", {"BROKER_PORT_6379_TCP": "tcp://h:6379"}, "rediss://h:6379/1"),
+        ("amqps://", KUBERNETES, "amqps://10.0.0.7:5672/"),  # who asks for TLS never gets a line without
+        ("amqps://", KUBERNETES | BOTH, "amqps://10.0.0.7:5671/"),
+        ("amqp://", KUBERNETES | BOTH, "amqp://10.0.0.7:5672/"),
+        ("amqp://", {"BROKER_PORT_5671_TCP": "tcp://h:5671"}, "amqps://h:5671/"),
+        ("postgres:///db", {"BROKER_PORT_5432_TCP": "tcp://h:5432"}, "postgresql://h:5432/db"),
         ("sqlite:///x.db", KUBERNETES, "sqlite:///x.db"),
     ],
 )
