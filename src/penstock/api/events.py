@@ -132,7 +132,7 @@ async def digest(call: Call) -> Answer:
         async with digest.listening():
             while not digest.closed:
                 position = await digest.after(seen, HEARTBEAT)
-                if position == seen or position is None:
+                if position == seen:
                     yield ALIVE
                     continue
                 yield frame("changed", {"changes": 0 if seen is None else max(0, position - seen)}, position)

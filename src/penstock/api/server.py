@@ -88,8 +88,7 @@ def run(
     """Serve an app until SIGTERM or SIGINT; return the exit code.
 
     `host` and `port` default to the settings'. `descriptor`: a bound socket that was handed down, used instead of them.
-    `say` is told where the server is to be found once it is ready. `serving`: what is
-    made of the app.
+    `say` is told where the server is to be found once it is ready. `serving`: what is made of the app.
     Raises ConfigurationError for what cannot be served or listened on, and StorageError for an unusable database.
     """
     app = load_app(app_path)

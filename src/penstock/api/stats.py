@@ -9,7 +9,7 @@ from penstock.api.answer import Answer, ok
 from penstock.api.call import Call
 from penstock.client import history
 from penstock.core.history import SPANS, RollUp
-from penstock.core.states import FAILURE, REVOKED, SUCCESS
+from penstock.core.states import FAILURE, RETRY, REVOKED, SUCCESS
 
 
 async def get(call: Call) -> Answer:
@@ -36,7 +36,7 @@ def _measures(rollup: RollUp) -> dict[str, Any]:
     return {
         "success": ended.get(SUCCESS, 0),
         "failure": ended.get(FAILURE, 0),
-        "retry": ended.get("RETRY", 0),
+        "retry": ended.get(RETRY, 0),
         "revoked": ended.get(REVOKED, 0),
         **{name: rollup.percentile(share) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))},
     }

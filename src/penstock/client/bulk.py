@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Final, Protocol
 
 from penstock.client.submit import Submission, Submitter
@@ -46,8 +45,9 @@ class Batch:
         Raises TaskIdTaken with its `index`, and then nothing is queued; and whatever `queue` raises.
         """
         chosen = {each.record.task_id: index for index, (each, given) in enumerate(self) if given.get("task_id")}
-        for task_ids in batched(chosen, READ):
-            for task_id in await submitter.backends.results.records.check(task_ids):
+        task_ids = list(chosen)
+        for start in range(0, len(task_ids), READ):
+            for task_id in await submitter.backends.results.records.check(task_ids[start : start + READ]):
                 raise _at(chosen[task_id], TaskIdTaken(task_id))
         await queue(submitter, self.submissions)
 
@@ -92,13 +92,6 @@ def _parts(call: Call) -> tuple[str, Sequence[Any], Mapping[str, Any], Mapping[s
     if not isinstance(arguments, (list, tuple)):
         raise InvalidArguments(name, {"arguments": "expected a list or tuple, or a dict of arguments by name"})
     return name, arguments, {}, options
-
-
-def batched(things: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The things in lists of at most `size` (itertools has this from Python 3.12 on)."""
-    waiting = iter(things)
-    while batch := list(islice(waiting, size)):
-        yield batch
 
 
 def _at(index: int, error: SubmitError) -> SubmitError:

@@ -43,7 +43,7 @@ class Portal:
         On a thread that runs an event loop, a short call (submit, look up) holds the loop up for as long as it takes.
         One that `waits` for a task would keep the loop from ever running that task: RuntimeError.
         """
-        if waits and _on_loop():
+        if waits and on_loop():
             raise RuntimeError("waiting here would block this thread's event loop; use the a-twin: `await x.aget()`")
         return self._sides.opened(self._open).run(work)
 
@@ -79,7 +79,8 @@ class Portal:
         self._loops = weakref.WeakKeyDictionary()
 
 
-def _on_loop() -> bool:
+def on_loop() -> bool:
+    """Whether this thread is running an event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

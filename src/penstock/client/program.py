@@ -36,9 +36,8 @@ from penstock.core.task import TaskOptions
 from penstock.programs import program as programs
 from penstock.programs.lasting import LONGEST, lasting
 from penstock.programs.program import Limits, Program
-from penstock.programs.run import Finished, run
+from penstock.programs.run import NEVER, Finished, run
 
-NEVER: Final = 65  #: EX_DATAERR of sysexits.h: these arguments will never do
 _PLACE: Final = re.compile(r"\{\{|\}\}|\{([A-Za-z_]\w*)\}")
 _PROGRESS: Final = re.compile(r"::progress +([0-9.]+)(?: +(.*))?")
 _ERROR: Final = b"::error"  # begins the answer of a lasting program that could not do it
@@ -296,7 +295,6 @@ def _require(finished: Finished) -> None:
     """Raise what a run that did not end well means."""
     if not finished.code:
         return
-    words = ": ".join(each for each in (finished.words, finished.last_words) if each)
     if finished.late:
-        raise SoftTimeLimitExceeded(words)
-    raise (ProgramRefused if finished.code == NEVER else ProgramError)(words)
+        raise SoftTimeLimitExceeded(finished.told())
+    raise (ProgramRefused if finished.code == NEVER else ProgramError)(finished.told())

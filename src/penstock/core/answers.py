@@ -9,7 +9,7 @@ from typing import Final
 from penstock.core.encoding import dumps
 from penstock.core.message import Message
 from penstock.core.record import Ending, Start
-from penstock.core.states import RETRY, STARTED, SUCCESS
+from penstock.core.states import RETRY, REVOKED, STARTED, SUCCESS
 from penstock.core.times import iso
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -39,7 +39,7 @@ def ended(ends: Ending) -> bytes:
 
 def revoked(task_id: str, result: bytes, at: float) -> bytes:
     """The object of a task that was revoked while it waited."""
-    return _meta(Message(b"", {"id": task_id}), "REVOKED", result, done=at)
+    return _meta(Message(b"", {"id": task_id}), REVOKED, result, done=at)
 
 
 def _meta(

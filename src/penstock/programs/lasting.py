@@ -173,8 +173,7 @@ class _Process:
             return ProgramError(f"cannot start: {error.strerror}")
         except ProgramError as error:
             return error
-        finished = Finished(code=end.code, tail=bytes(self._tail))
-        return ProgramError(": ".join(filter(None, (f"{finished.words} before it answered", finished.last_words))))
+        return ProgramError(Finished(code=end.code, tail=bytes(self._tail)).told(" before it answered"))
 
 
 def _done(future: asyncio.Future[None]) -> None:

@@ -17,6 +17,7 @@ from penstock.programs.link import Exit, Leader, link
 from penstock.programs.program import Program
 
 TAIL: Final = 16 * 1024  #: bytes of STDERR that are kept
+NEVER: Final = 65  #: EX_DATAERR of sysexits.h: the input is wrong, and will be as wrong next time
 _CHUNK: Final = 256 * 1024
 _LAST: Final = 16  # chunks that may still be in a pipe: more than any pipe holds
 _LONG: Final = 86400.0  # seconds: timers take no infinity
@@ -54,6 +55,10 @@ class Finished:
     def last_words(self) -> str:
         """The end of its STDERR as text."""
         return self.tail.decode("utf-8", "backslashreplace").strip()
+
+    def told(self, more: str = "") -> str:
+        """An error's message: what happened, with `more` behind it, and its last words."""
+        return ": ".join(filter(None, (f"{self.words}{more}", self.last_words)))
 
 
 async def run(

@@ -11,14 +11,12 @@ from typing import Any, Final
 
 from penstock.core.errors import ProgramError, Reject, TimeLimitExceeded
 from penstock.core.message import Message
-from penstock.programs.run import Finished, run
+from penstock.programs.run import NEVER, Finished, run
 from penstock.worker.coroutines import Interruptible
 from penstock.worker.job import Job
 from penstock.worker.raw import DELIVERIES, Raw
 from penstock.worker.run import Runs
 
-#: EX_DATAERR of sysexits.h: the message itself is wrong, and will be as wrong next time.
-NEVER: Final = 65
 #: AMQP's basic properties; each is MESSAGE_<NAME> to the program if the message has it; message_id is MESSAGE_ID.
 _PROPERTIES: Final = (
     "message_id",
@@ -98,10 +96,9 @@ def _text(value: Any) -> str:
 
 
 def _failure(finished: Finished) -> Exception:
-    words = ": ".join(each for each in (finished.words, finished.last_words) if each)
     if finished.late:
-        return TimeLimitExceeded(words)
-    return Reject(words) if finished.code == NEVER else ProgramError(words)
+        return TimeLimitExceeded(finished.told())
+    return (Reject if finished.code == NEVER else ProgramError)(finished.told())
 
 
 def _pass_on(chunk: bytes) -> None:

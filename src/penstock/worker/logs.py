@@ -6,7 +6,6 @@ learn which task a line is of, and where nothing is configured our handler stand
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import logging
@@ -18,6 +17,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from penstock.client.context import Running, running
+from penstock.client.portal import on_loop
 
 OUTPUT: Final = "penstock.output"  #: the logger of what tasks print
 LONGEST: Final = 256 * 1024  #: characters that are shown of one message or value
@@ -79,7 +79,7 @@ def whose(current: Running | None) -> dict[str, Any]:
     A thread that a task has started does not know its task: it is taken to be the one that runs alone, if one does.
     """
     if current is None:
-        return {} if _on_loop() else _alone[-1]()
+        return {} if on_loop() else _alone[-1]()
     request = current.request
     return {"task_id": request.id, "task": request.task, "attempt": request.retries + 1}
 
@@ -122,14 +122,6 @@ def line_of(record: logging.LogRecord) -> bytes:
             "attempt": vars(record).get("attempt") or 1,
         }
     )
-
-
-def _on_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 class _Whose(logging.Filter):

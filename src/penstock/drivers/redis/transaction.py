@@ -112,10 +112,6 @@ class Transaction:
         self._cells[key, field] = value
         self._lives[key, field] = seconds
 
-    def staged(self, key: str) -> dict[str, bytes | None]:
-        """Fields of a hash that this transaction has read or written."""
-        return {field: value for (name, field), value in self._cells.items() if name == key and field}
-
     def command(self, sha: Callable[[Iterable[str]], str]) -> Command | None:
         """The script call; None if nothing is to be written. `sha` tells which script has these guards and steps."""
         self._write_cells()

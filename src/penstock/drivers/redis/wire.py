@@ -32,9 +32,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, shown: str, timeout: float, push: Callable[[Any], None] | None = None) -> None:
         self._shown = shown
-        self._timeout = (
-            timeout  #: seconds in which no byte moves, after which the connection counts as broken; 0: never
-        )
+        self._timeout = timeout  #: seconds without a byte after which the connection counts as broken; 0: never
         self._push = push  #: takes every reply that nobody waits for
         self._reader = hiredis.Reader(notEnoughData=_PARTIAL)
         self._waiting: deque[asyncio.Future[Any]] = deque()
