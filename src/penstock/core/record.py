@@ -172,7 +172,7 @@ class Excerpt:
     lines: int  #: how many lines the stretch has, whomever they are about
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """A message that nobody will run again by itself."""
 

@@ -84,7 +84,7 @@ class Schedule:
         return f"{head[:8]}-{head[8:]}-7{digest[:3]}-{'89ab'[int(digest[3], 16) & 3]}{digest[4:7]}-{digest[7:19]}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ScheduleEntry:
     """A schedule as it stands in the result backend. Times are unix seconds."""
 

@@ -94,7 +94,7 @@ class Postgres(Driver):
 
     def enlist(self, steps: Sequence[Step[Any]], connection: Any) -> Awaitable[None] | None:
         """Run steps in the transaction that is open on `connection`; see core.step.Driver."""
-        return enlist([step.plain() for step in steps if step.plain is not None], connection, self.address.shown)
+        return enlist([_plain(step) for step in steps], connection, self.address.shown)
 
     async def open(self) -> None:
         """Connect and bring the tables up to date. Raises ConfigurationError, StorageError or Unavailable."""
@@ -146,6 +146,11 @@ class Postgres(Driver):
                 raise translated(error, self.address.shown, unsent=True) from error
             raise
         self._writer = writer
+
+
+def _plain(step: Step[Any]) -> str:
+    assert step.plain is not None, "a step without a statement for connections of others"
+    return step.plain()
 
 
 def open_driver(

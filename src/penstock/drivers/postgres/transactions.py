@@ -234,15 +234,6 @@ class Reader:
             finally:
                 self._idle.append(link)
 
-    async def connect(self) -> None:
-        """Be connected once."""
-        async with self._room:
-            link = self._idle.pop() if self._idle else Link(self._links)
-            try:
-                await link.get()
-            finally:
-                self._idle.append(link)
-
     async def close(self) -> None:
         while self._idle:
             await self._idle.pop().close()

@@ -15,8 +15,9 @@ from penstock.drivers.postgres import Postgres, Session
 from penstock.results.postgres.rows import columns, head_of, message_of, packed, unpacked
 
 _SQL: Final = sqlfile.load("penstock.results.postgres", "dead.sql")
-#: the columns between detail and head, which stand in a letter's fields in the same order
-_plain = attrgetter("died_at", "task_id", "task", "deliveries")
+#: the columns between detail and head, by the letter's fields
+_PLAIN: Final = ("died_at", "task_id", "task", "deliveries")
+_plain = attrgetter(*_PLAIN)
 #: above every number of a row
 _TOP: Final = 2**63 - 1
 
@@ -98,4 +99,11 @@ def _row(letter: DeadLetter) -> tuple[Any, ...]:
 
 def _letter(row: Sequence[Any]) -> DeadLetter:
     _, letter_id, queue, reason, detail, *plain, head, body = row
-    return DeadLetter(letter_id, queue, reason, unpacked(detail) or "", message_of(head, body, queue), *plain)
+    return DeadLetter(
+        id=letter_id,
+        queue=queue,
+        reason=reason,
+        detail=unpacked(detail) or "",
+        message=message_of(head, body, queue),
+        **dict(zip(_PLAIN, plain, strict=True)),
+    )

@@ -91,6 +91,14 @@ class PostgresSchedules(Schedules):
 
 
 def _entry(row: Sequence[Any]) -> ScheduleEntry:
-    app, schedule, next_due, paused, *fired = row
+    app, schedule, next_due, paused, last_due, last_task_id, fired = row
     fields = loads(schedule)
-    return ScheduleEntry(Schedule(**{**fields, "args": tuple(fields["args"])}), app, next_due, paused, *fired)
+    return ScheduleEntry(
+        schedule=Schedule(**{**fields, "args": tuple(fields["args"])}),
+        app=app,
+        next_due=next_due,
+        paused=paused,
+        last_due=last_due,
+        last_task_id=last_task_id,
+        fired=fired,
+    )

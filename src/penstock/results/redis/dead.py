@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any, Final
 
 from penstock.core.cursor import position
@@ -15,8 +14,8 @@ from penstock.drivers.redis import Redis
 from penstock.drivers.redis.transaction import MOST, Answer, Transaction
 from penstock.results.redis.rows import message_blob, message_of
 
-#: what is kept of a letter beside its message
-_PLAIN: Final = tuple(each.name for each in fields(DeadLetter) if each.name != "message")
+#: what is kept of a letter beside its message, in the order in which it is stored
+_PLAIN: Final = ("id", "queue", "reason", "detail", "died_at", "task_id", "task", "deliveries")
 #: letters looked at in one call
 _PORTION = 1000
 

@@ -16,8 +16,9 @@ from penstock.drivers.sqlite import SQLite
 from penstock.results.sqlite.rows import head_of, json_text, message_of
 
 SQL = sqlfile.load("penstock.results.sqlite", "dead.sql")
-#: the columns between detail and head, which stand in a letter's fields in the same order
-_plain = attrgetter("died_at", "task_id", "task", "deliveries")
+#: the columns between detail and head, by the letter's fields
+_PLAIN = ("died_at", "task_id", "task", "deliveries")
+_plain = attrgetter(*_PLAIN)
 #: above every number of a row
 _TOP = 2**63 - 1
 
@@ -86,4 +87,11 @@ def _row(letter: DeadLetter) -> tuple[Any, ...]:
 
 def _letter(row: Sequence[Any]) -> DeadLetter:
     _, letter_id, queue, reason, detail, *plain, head, body = row
-    return DeadLetter(letter_id, queue, reason, detail, message_of(head, body, queue), *plain)
+    return DeadLetter(
+        id=letter_id,
+        queue=queue,
+        reason=reason,
+        detail=detail,
+        message=message_of(head, body, queue),
+        **dict(zip(_PLAIN, plain, strict=True)),
+    )
