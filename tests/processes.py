@@ -12,11 +12,38 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 T = TypeVar("T")
+
+
+class Startable(ABC):
+    """What `with` starts, and closes also if the start fails."""
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Return when it serves."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it and remove what it kept."""
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 

@@ -23,13 +23,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import ClassVar, Self
 
-from tests.processes import eventually, free_port, tree
+from tests.processes import Startable, eventually, free_port, tree
 
 PASSWORD = "penstock"
 
@@ -44,7 +43,7 @@ class NotInstalledError(Exception):
         super().__init__(f"{name} is not installed: apt-get install {package}")
 
 
-class Server(ABC):
+class Server(Startable):
     """A server on a port of its own, started and stopped at will; the data stays in its folder between starts."""
 
     name: ClassVar[str]
@@ -165,18 +164,6 @@ class Server(ABC):
         if self._process is not None:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _wait(self) -> None:
         assert self._process is not None

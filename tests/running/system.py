@@ -8,11 +8,10 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests import servers
-from tests.processes import eventually
+from tests.processes import Startable, eventually
 from tests.running import images
 from tests.running.balancer import Balancer
 from tests.running.instance import Instance
@@ -22,7 +21,7 @@ from tests.running.units import OWN_NAME, Description, Name, Unit
 MANY = 30  #: starts without being ready; some are to be expected while others are not ready yet
 
 
-class System:
+class System(Startable):
     """The instances of every unit, the names that lead to them, and what is published on this machine."""
 
     def __init__(self, description: Description, *, published: bool = False) -> None:
@@ -53,18 +52,6 @@ class System:
                     self._publish(target.unit, outside, inside)
 
     # --------------------------------------------------------------------------------------------------- life and end
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> Self:
         """Start everything, and return when all of it is ready."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
-from penstock.cli.doctor import examined
 from penstock.client.app import Penstock
-from penstock.core.checkup import Finding
 from penstock.drivers.rabbitmq import line
+from tests.integration.diagnosis import diagnosis, forsaken, found
 from tests.processes import free_port
 from tests.servers import RabbitMQ
 
@@ -20,15 +18,6 @@ def records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/records.db"
     monkeypatch.setenv("PENSTOCK_RESULT_BACKEND", url)
     return url
-
-
-def diagnosis(monkeypatch: pytest.MonkeyPatch, url: str) -> list[Finding]:
-    monkeypatch.setenv("PENSTOCK_BROKER_URL", url)
-    return asyncio.run(examined(None))
-
-
-def found(findings: list[Finding], check: str) -> list[tuple[str, str]]:
-    return [(each.verdict, each.detail) for each in findings if each.check == check]
 
 
 def test_of_a_good_server_it_tells_version_and_durability(
@@ -43,16 +32,8 @@ def test_of_a_good_server_it_tells_version_and_durability(
 def test_it_names_queues_and_lanes_that_nobody_reads(
     monkeypatch: pytest.MonkeyPatch, rabbitmq_server: RabbitMQ, records: str
 ) -> None:
-    url = rabbitmq_server.fresh()
-    app = Penstock("doctor", broker=url, result_backend=records)
-    for priority in (0, 0, 9):
-        app.send_task("add", (1,), queue="orders", priority=priority)
-    findings = diagnosis(monkeypatch, url)
-    ((_, text),) = found(findings, "lanes")
-    assert "1 messages of raised priority wait in 'orders.penstock.9'" in text
-    assert "priority_scheme=celery" in text
-    ((_, text),) = found(findings, "queues")
-    assert "2 messages wait in 'orders', and no Penstock worker takes from it" in text
+    app = Penstock("doctor", broker=rabbitmq_server.fresh(), result_backend=records)
+    forsaken(monkeypatch, app, "orders.penstock.9")
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,8 @@ from penstock.cli.doctor import examined
 from penstock.client.app import Penstock
 from penstock.core.checkup import Finding
 from tests import servers
+from tests.integration.diagnosis import diagnosis, forsaken, found
 from tests.processes import clean_environment
-
-
-def diagnosis(monkeypatch: pytest.MonkeyPatch, url: str) -> list[Finding]:
-    monkeypatch.setenv("PENSTOCK_BROKER_URL", url)
-    return asyncio.run(examined(None))
-
-
-def found(findings: list[Finding], check: str) -> list[tuple[str, str]]:
-    return [(each.verdict, each.detail) for each in findings if each.check == check]
 
 
 def test_of_a_good_server_it_has_nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,16 +64,7 @@ def test_it_names_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) ->
 def test_it_names_queues_and_lanes_that_nobody_reads(
     monkeypatch: pytest.MonkeyPatch, redis_server: servers.Redis
 ) -> None:
-    url = redis_server.fresh()
-    app = Penstock("doctor", broker=url)
-    for priority in (0, 0, 9):
-        app.send_task("add", (1,), queue="orders", priority=priority)
-    findings = diagnosis(monkeypatch, url)
-    ((_, text),) = found(findings, "lanes")
-    assert "1 messages of raised priority wait in 'penstock:lane:9:orders'" in text
-    assert "priority_scheme=celery" in text
-    ((_, text),) = found(findings, "queues")
-    assert "2 messages wait in 'orders', and no Penstock worker takes from it" in text
+    forsaken(monkeypatch, Penstock("doctor", broker=redis_server.fresh()), "penstock:lane:9:orders")
 
 
 @pytest.mark.parametrize("url", ["redis://localhost/x", "redis://localhost/0?socket_timout=3", "redis+socket://"])
