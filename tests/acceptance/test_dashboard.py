@@ -345,6 +345,26 @@ class EveryAction:
         assert [site.ends(each, "FAILURE")["generation"] for each in matching] == [1] * 12
         assert site.ends(other)["generation"] == 0
 
+    @pytest.mark.parametrize("verb", ["Cancel", "Stop"])
+    def test_all_that_match_are_ended_and_no_others(self, site: Site, script: bool, verb: str) -> None:
+        task, before = ("add", "PENDING") if verb == "Cancel" else ("climb", "STARTED")
+        args, options = ([1], {"countdown": 3000}) if verb == "Cancel" else ([], {})
+        mark = f"{verb}-{script}-"
+        matching = [site.submit(task, *args, task_id=f"{mark}{n}", **options) for n in range(3)]
+        other = site.submit(task, *args, **options)
+        for each in (*matching, other):
+            site.ends(each, before)
+        page = self.go(site, f"/tasks?q={mark}", script)
+        page.click(f"text={verb} all that match…")
+        expect(page.locator("h1")).to_have_text(f"{verb}: 3 tasks")
+        page.click(f"button:has-text('{verb} exactly these 3')")
+        done = "cancelled" if verb == "Cancel" else "told to stop"
+        expect(page.locator("[role=status]")).to_have_text(f"3 of 3 tasks {done}.")
+        assert [site.ends(each)["status"] for each in matching] == ["REVOKED"] * 3
+        assert site.ask("GET", f"/tasks/{other}")["status"] == before
+        site.ask("DELETE", f"/tasks/{other}?terminate=true")
+        site.ends(other)
+
     def test_queues_are_paused_resumed_and_purged(self, site: Site, script: bool) -> None:
         name = f"queue {script}"
         site.submit("add", 1, queue=name)
@@ -389,11 +409,27 @@ class EveryAction:
         for _ in range(2):
             httpx.post(f"{site.url}/queues/default/messages", content=b"<b>no task", headers=head).raise_for_status()
         first = eventually(lambda: len(letters := site.ask("GET", "/dead")["items"]) == 2 and letters) or []
+        old = {each["id"] for each in first}
+
+        def died_again(number: int) -> bool:
+            found = {each["id"] for each in site.ask("GET", "/dead")["items"]}
+            return len(found) == 2 and len(found - old) == number
+
         page = self.go(site, "/dead?queue=default", script)
         page.click("#list button:has-text('Replay') >> nth=0")
         expect(page.locator("[role=status]")).to_contain_text("Queued again in default.")
-        old = {each["died_at"] for each in first}
-        eventually(lambda: {each["died_at"] for each in site.ask("GET", "/dead")["items"]} - old, what="it died again")
+        eventually(lambda: died_again(1), what="it died again")
+        page = self.go(site, f"/dead/{next(each['id'] for each in site.ask('GET', '/dead')['items'])}", script)
+        old = {each["id"] for each in site.ask("GET", "/dead")["items"]}
+        page.click("main button:has-text('Replay')")
+        expect(page.locator("[role=status]")).to_contain_text("Queued again in default.")
+        eventually(lambda: died_again(1), what="it died again, sent back from its own page")
+        page = self.go(site, "/dead?queue=default", script)
+        old = {each["id"] for each in site.ask("GET", "/dead")["items"]}
+        page.click("text=Replay all that match…")
+        page.click("button:has-text('Replay exactly these 2')")
+        expect(page.locator("[role=status]")).to_contain_text("2 of 2 letters queued again.")
+        eventually(lambda: died_again(2), what="both died again")
         page = self.go(site, "/dead?queue=default", script)
         page.click("text=Discard all that match…")
         page.click("button:has-text('Discard exactly these 2')")

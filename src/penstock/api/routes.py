@@ -25,7 +25,7 @@ from penstock.api.prefer import LONGEST as LONGEST_WAIT
 from penstock.api.prefer import wait_of
 from penstock.api.route import Body, Link, Parameter, Response, Route
 from penstock.api.schemas import ref
-from penstock.core import cursor
+from penstock.core import cursor, search
 from penstock.core.history import SPANS
 from penstock.core.states import ALL
 
@@ -52,6 +52,11 @@ FILTER = (
     moment("until", "only tasks created before this time"),
 )
 DRY_RUN = flag("dry_run", "count what matches, and change nothing")
+QUICK = flag(
+    "quick",
+    f"with `dry_run`: count to {tasks.MOST:,} and no further, with `q` among the newest {search.AT_ONCE:,} tasks only; "
+    "`more` tells whether there may be more",
+)
 ALL_OF_THEM = flag("all", "needed where no filter is given: everything is meant; without it that is a dry run")
 EXPECT = integer("expect", "how many must match; if it is another number now, nothing is done and the answer is 409",
                  0, 1_000_000)  # fmt: skip
@@ -172,8 +177,9 @@ TASKS: tuple[Route, ...] = (
         "GET", "/tasks", tasks.page, "read", "Tasks", "List tasks",
         responses={200: PAGE_OF_TASKS},
         description=(
-            "Newest first. A walk by cursor sees each task once, while others arrive. A search with `q` answers after "
-            "a second with what it has found: go on with `next`, also from a page that is not full."
+            "Newest first. A walk by cursor sees each task once, while others arrive. A search with `q` looks at "
+            f"{search.AT_ONCE:,} tasks at once and answers what it has found: go on with `next` until it is null, also "
+            "from a page that is not full, even empty. `reached` tells how far back it has looked."
         ),
         parameters=(*FILTER, LIMIT, CURSOR),
     ),
@@ -198,12 +204,12 @@ TASKS: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/tasks/cancel", tasks.cancel_many, "operate", "Tasks", "Cancel tasks by filter",
-        responses={200: MATCHED}, parameters=(*FILTER, TERMINATE, DRY_RUN, ALL_OF_THEM, EXPECT), problems=(409,),
+        responses={200: MATCHED}, parameters=(*FILTER, TERMINATE, DRY_RUN, QUICK, ALL_OF_THEM, EXPECT), problems=(409,),
         description="Those that have not ended. Running ones are passed over unless `terminate=true`.",
     ),
     Route(
         "POST", "/tasks/retry", tasks.retry_many, "operate", "Tasks", "Run ended tasks again by filter",
-        responses={200: MATCHED}, parameters=(*FILTER, DRY_RUN, ALL_OF_THEM, EXPECT), problems=(409,),
+        responses={200: MATCHED}, parameters=(*FILTER, DRY_RUN, QUICK, ALL_OF_THEM, EXPECT), problems=(409,),
         description="Those that ended in FAILURE or REVOKED.",
     ),
     Route(

@@ -27,10 +27,10 @@ def record(properties: dict[str, Schema], description: str = "", optional: tuple
     }
 
 
-def listing(item: Schema) -> Schema:
+def listing(item: Schema, **optional: Schema) -> Schema:
     """A page of a list."""
     cursor = {"type": ["string", "null"], "description": "give it as `cursor` for the next page; null at the end"}
-    return record({"items": {"type": "array", "items": item}, "next": cursor})
+    return record({"items": {"type": "array", "items": item}, "next": cursor, **optional}, optional=tuple(optional))
 
 
 def nullable(kind: str, **more: Any) -> Schema:
@@ -196,7 +196,14 @@ COMPONENTS: dict[str, Schema] = {
             "omitted": {"type": "array", "items": TEXT, "description": "values too long for a list, shown as null"},
         }
     ),
-    "TaskPage": listing(ref("TaskItem")),
+    "TaskPage": listing(
+        ref("TaskItem"),
+        reached={
+            **TIME,
+            "description": "of a search for text that leads on from a page that is not full: it has looked at all "
+            "tasks down to one that was created then",
+        },
+    ),
     "LogLine": record(
         {
             "at": TIME,
@@ -245,8 +252,10 @@ COMPONENTS: dict[str, Schema] = {
             "matched": {**COUNT, "description": "how many match the filter (counting stops at a million)"},
             "done": {**COUNT, "description": "how many were dealt with by this call, at most 10,000; 0 with dry_run"},
             "left": {**COUNT, "description": "how many are left for the next call"},
+            "more": {"type": "boolean", "description": "only with `quick`: counting stopped, more may match"},
             "dry_run": YES_NO,
-        }
+        },
+        optional=("more",),
     ),
     "Queue": record(
         {

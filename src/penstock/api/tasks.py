@@ -20,7 +20,6 @@ from penstock.core.step import commit
 
 MOST = 10_000  # tasks that one call deals with
 AT_ONCE = 100
-SEARCH = 1.0  # seconds after which a search for text answers with what it has, and where to go on
 
 
 async def get(call: Call) -> Answer:
@@ -45,10 +44,11 @@ async def page(call: Call) -> Answer:
     """GET /tasks."""
     which = filter_of(call)
     try:
-        found = await operations.page(call.site.backends, which, call["limit"], call["cursor"], SEARCH)
+        found = await call.site.backends.results.records.page(which, call["limit"], call["cursor"])
     except ValueError:
         raise bad_cursor() from None
-    return ok({"items": [show.task_item(record) for record in found.items], "next": found.next})
+    reached = {} if found.reached is None else {"reached": show.moment(found.reached)}
+    return ok({"items": [show.task_item(record) for record in found.items], "next": found.next, **reached})
 
 
 def bad_cursor() -> Problem:
@@ -109,15 +109,19 @@ async def _for_each(call: Call, states: frozenset[str], one: Callable[[Backends,
     # everything is meant only if that is said
     dry_run = call["dry_run"] or (which == Filter() and not call["all"])
     wanted = [state for state in sorted(states) if not which.states or state in which.states]
-    records = call.site.backends.results.records
     if not wanted:
         expected(call, 0)
         return ok({"matched": 0, "done": 0, "left": 0, "dry_run": dry_run})
-    narrowed = replace(which, states=wanted)
-    matched = await records.count(narrowed)
+    backends, narrowed, more = call.site.backends, replace(which, states=wanted), {}
+    if dry_run and call["quick"]:
+        matched, stopped = await operations.count_quickly(backends, narrowed, MOST)
+        more = {"more": stopped}
+    else:
+        matched = await operations.count(backends, narrowed)
     expected(call, matched)
-    done = 0 if dry_run else await _work_through(call.site.backends, narrowed, one)
-    return ok({"matched": matched, "done": done, "left": max(0, matched - done), "dry_run": dry_run})
+    done = 0 if dry_run else await _work_through(backends, narrowed, one)
+    left = max(0, matched - done)
+    return ok({"matched": matched, "done": done, "left": left, **more, "dry_run": dry_run})
 
 
 def expected(call: Call, matched: int) -> None:
@@ -136,7 +140,7 @@ async def _work_through(backends: Backends, which: Filter, one: Callable[[Backen
 
     done, seen, cursor = 0, 0, None
     while seen < MOST:
-        found = await backends.results.records.page(which, AT_ONCE, cursor)
+        found = await backends.results.records.page(which, min(AT_ONCE, MOST - seen), cursor)
         # side by side, so that the driver commits them together
         done += sum(await asyncio.gather(*map(tried, found.items)))
         seen += len(found.items)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -164,20 +163,43 @@ async def _purge_delayed(backends: Backends, queue: str) -> int:
     return count
 
 
-async def page(
-    backends: Backends, which: Filter, limit: int, cursor: str | None = None, patience: float = math.inf
-) -> Page:
-    """A page of records that is full if so many match, or as full as it could be made within `patience` seconds.
+async def page(backends: Backends, which: Filter, limit: int, cursor: str | None = None) -> Page:
+    """A page of records that is full if so many match, however far a search for text has to look.
 
     Raises ValueError for a cursor that is not one.
     """
-    until = time.monotonic() + patience
     found = await backends.results.records.page(which, limit, cursor)
     items = found.items
-    while found.next is not None and len(items) < limit and time.monotonic() < until:
+    while found.next is not None and len(items) < limit:
         found = await backends.results.records.page(which, limit - len(items), found.next)
         items += found.items
     return Page(items, found.next)
+
+
+async def count(backends: Backends, which: Filter) -> int:
+    """How many records match, however far a search for text has to look. Counting stops at a million."""
+    records = backends.results.records
+    if not which.text:
+        return await records.count(which, _MOST)
+    stretch = await records.tally(which)
+    number = stretch.number
+    while stretch.next is not None and number < _MOST:
+        stretch = await records.tally(which, stretch.next)
+        number += stretch.number
+    return min(number, _MOST)
+
+
+async def count_quickly(backends: Backends, which: Filter, at_most: int) -> tuple[int, bool]:
+    """How many records are seen to match at a glance, and whether there may be more.
+
+    Counting stops at `at_most`, a search for text after the first stretch.
+    """
+    records = backends.results.records
+    if which.text:
+        stretch = await records.tally(which)
+        return min(stretch.number, at_most), stretch.next is not None or stretch.number > at_most
+    number = await records.count(which, at_most + 1)
+    return min(number, at_most), number > at_most
 
 
 async def publish(

@@ -138,6 +138,16 @@ class Page:
 
     items: list[Record]
     next: str | None
+    #: of a search for text that leads on from a page that is not full: when the oldest record looked at was created
+    reached: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many records of a stretch match, and the cursor that leads on to the next stretch, None at the end."""
+
+    number: int
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from penstock.core.record import (
     Page,
     Record,
     Start,
+    Tally,
     WorkerInfo,
 )
 from penstock.core.schedule import Schedule, ScheduleEntry
@@ -153,13 +154,23 @@ class Records(ABC):
         """Records newest first.
 
         A walk by cursor sees every record that was there at its start once, and none twice, while tasks arrive.
-        A search for text may lead on from a page that is not full, even empty, so that no read takes long.
+        A search for text looks at `search.AT_ONCE` records and no more: it leads on from a page that is not full, even
+        empty, and tells how far back it has looked. Raises ValueError for a cursor that is not one.
+        """
+
+    @abstractmethod
+    def tally(self, which: Filter, cursor: str | None = None) -> Step[Tally]:
+        """How many match of the `search.AT_ONCE` records that a page of the search for text at this cursor looks at.
+
         Raises ValueError for a cursor that is not one.
         """
 
     @abstractmethod
     def count(self, which: Filter, at_most: int = 1_000_000) -> Step[int]:
-        """How many records match; counting stops at `at_most`."""
+        """How many records match; counting stops at `at_most`.
+
+        Raises ValueError for a search for text: that is counted by `tally`, stretch by stretch.
+        """
 
     @abstractmethod
     def oldest(self, which: Filter) -> Step[float | None]:

@@ -1,4 +1,4 @@
-"""Searching for text in records: what is searched, and in which forms a text can stand in encoded JSON. Pure.
+"""Searching for text in records: what is searched, how far at once, and in which forms a text stands in JSON. Pure.
 
 ASCII letters match in either case, all others exactly; that is what every store can do without a collation of its own.
 """
@@ -12,6 +12,10 @@ from penstock.core.errors import BadMessage
 from penstock.core.message import Message
 from penstock.core.protocol import raw_arguments
 from penstock.core.record import Record
+
+#: records that one read looks through, newest first, on every back end: what a search costs at once does not grow with
+#: the store, and the same search leads to the same pages
+AT_ONCE = 5_000
 
 
 def forms(text: str) -> list[bytes]:

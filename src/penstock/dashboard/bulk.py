@@ -1,4 +1,8 @@
-"""Everything that matches a filter at once: first how many that are, then exactly so many."""
+"""Everything that matches a filter at once: first how many that are, then exactly so many.
+
+Counting many takes its time. The page first tells what is seen at a glance, without the button that does it, and leads
+on to the same page with the exact number, which the button carries.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from penstock.dashboard.filters import TaskFilter
 from penstock.dashboard.visit import Visit
 
 SAMPLE = 10  # tasks that the preview shows
+COUNTED = ("counted", "true")  # of the page with the exact number
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ async def preview(visit: Visit) -> Answer:
     """GET /ui/bulk/{action}: how many match, and which are the first."""
     action = _action(visit)
     which = _narrowed(TaskFilter.of(visit.query), action).upto(visit.now)
-    return await _asked(visit, action, which)
+    return await _asked(visit, action, which, quick=not visit.given("counted"))
 
 
 async def act(visit: Visit) -> Answer:
@@ -58,16 +63,17 @@ async def act(visit: Visit) -> Answer:
         return await _asked(visit, action, which, fault=refusal.detail)
     said = f"{found['done']} of {found['matched']} tasks {action.done}."
     if found["left"] and found["done"]:
-        return visit.to(f"/bulk/{action.name}", which.pairs, said=f"{said} Go on with the rest:")
+        return visit.to(f"/bulk/{action.name}", [*which.pairs, COUNTED], said=f"{said} Go on with the rest:")
     return visit.to("/tasks", which.but(status=[], until=[]).pairs, said=said)
 
 
-async def _asked(visit: Visit, action: Action, which: TaskFilter, fault: str = "") -> Answer:
+async def _asked(visit: Visit, action: Action, which: TaskFilter, *, quick: bool = False, fault: str = "") -> Answer:
     """The page that counts and asks."""
-    counted = {"matched": 0}
+    counted: dict[str, Any] = {"matched": 0}
     sample: dict[str, Any] = {"items": []}
     if which.values("status"):
-        counted = await visit.ask("POST", action.path, [*which.pairs, *action.query, ("dry_run", "true")])
+        how = [("dry_run", "true"), *([("quick", "true")] if quick else [])]
+        counted = await visit.ask("POST", action.path, [*which.pairs, *action.query, *how])
         sample = await visit.get("/tasks", [*which.pairs, ("limit", str(SAMPLE))])
     return visit.page(
         "bulk.html",
@@ -76,6 +82,7 @@ async def _asked(visit: Visit, action: Action, which: TaskFilter, fault: str = "
         action=action,
         which=which,
         matched=counted["matched"],
+        exact=[*which.pairs, COUNTED] if counted.get("more") else None,
         items=sample["items"],
         fault=fault,
     )

@@ -35,6 +35,7 @@ async def page(visit: Visit) -> Answer:
         states=STATES,
         items=found["items"],
         following=found["next"],
+        reached=found.get("reached"),
         cursor=cursor,
         fault=fault,
         queues=[each["name"] for each in queues["items"]],

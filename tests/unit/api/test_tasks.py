@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from penstock.api import tasks
+from penstock.core import search
 from penstock.core.message import Message
 from penstock.core.record import Record
 from tests.unit.api.shop import NOW, WORKER, Shop
@@ -236,6 +238,34 @@ class TestCancel:
             wet = (await shop("POST", "/tasks/cancel?queue=default")).json()
             assert wet == {"matched": 3, "done": 3, "left": 0, "dry_run": False}
             assert (await shop.show(kept))["status"] == "PENDING"
+
+    async def test_a_search_tells_how_far_it_has_looked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(search, "AT_ONCE", 3)
+        async with Shop() as shop:
+            for n in range(5):
+                await shop.submit(task_id=f"t{n}")
+            first = (await shop("GET", "/tasks?q=t0")).json()
+            middle = (await shop("GET", "/tasks/t2")).json()
+            assert (first["items"], first["reached"]) == ([], middle["created_at"])
+            second = (await shop("GET", f"/tasks?q=t0&cursor={first['next']}")).json()
+            assert [item["task_id"] for item in second.pop("items")] == ["t0"]
+            assert second == {"next": None}
+
+    async def test_a_quick_count_says_where_it_stopped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(search, "AT_ONCE", 2)
+        monkeypatch.setattr(tasks, "MOST", 3)
+        async with Shop() as shop:
+            for n in range(4):
+                await shop.submit(task_id=f"t{n}")
+            for query, matched, more in (("all", 3, True), ("q=t0", 0, True), ("q=t", 2, True)):
+                found = (await shop("POST", f"/tasks/cancel?{query}&dry_run&quick")).json()
+                assert (found["matched"], found["more"]) == (matched, more), query
+            monkeypatch.setattr(tasks, "MOST", 4)
+            assert (await shop("POST", "/tasks/cancel?all&dry_run&quick")).json()["more"] is False
+            exact = (await shop("POST", "/tasks/cancel?q=t0&dry_run")).json()
+            assert exact == {"matched": 1, "done": 0, "left": 1, "dry_run": True}
+            # without a dry run everything is counted and done
+            assert (await shop("POST", "/tasks/cancel?q=t&quick&expect=4")).json()["done"] == 4
 
     async def test_by_filter_running_tasks_are_passed_over(self) -> None:
         async with Shop() as shop:

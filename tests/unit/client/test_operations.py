@@ -13,12 +13,13 @@ from penstock.client import letters, operations
 from penstock.client.app import Penstock
 from penstock.client.backends import Backends
 from penstock.client.submit import Submitter
+from penstock.core import search
 from penstock.core.broker import Consumer, QueueDepth, Withdrawal
 from penstock.core.encoding import loads
 from penstock.core.errors import Conflict, NotFound, Unavailable
 from penstock.core.ids import new_id
 from penstock.core.message import Delivery, Message
-from penstock.core.record import DeadLetter, Ending, Record, Start, WorkerInfo
+from penstock.core.record import DeadLetter, Ending, Filter, Record, Start, WorkerInfo
 from penstock.core.step import Step, commit
 from penstock.testing.conformance.results.samples import worker
 
@@ -100,6 +101,41 @@ def unsure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker, "withdraw", withdrawn)
     monkeypatch.setattr(broker, "depth", counted)
     monkeypatch.setattr(broker, "purge", purged)
+
+
+# ------------------------------------------------------------------------------------------------------------ searching
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+async def test_a_search_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(search, "AT_ONCE", at_once)
+    world = World()
+    for n in range(10):
+        await world.submit(f"{'needle' if n in {0, 4, 9} else 'hay'}-{n}")
+    which = Filter(text="needle")
+    whole = await operations.page(world.backends, which, 50)
+    assert ([item.task_id for item in whole.items], whole.next) == (["needle-9", "needle-4", "needle-0"], None)
+    two = await operations.page(world.backends, which, 2)
+    assert [item.task_id for item in two.items] == ["needle-9", "needle-4"]
+    rest = await operations.page(world.backends, which, 2, two.next)
+    assert ([item.task_id for item in rest.items], rest.next) == (["needle-0"], None)
+    assert await operations.count(world.backends, which) == 3
+
+
+async def test_a_glance_counts_what_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    for n in range(6):
+        await world.submit(f"t{n}")
+
+    async def glance(at_most: int, **fields: Any) -> tuple[int, bool]:
+        return await operations.count_quickly(world.backends, Filter(**fields), at_most)
+
+    assert [await glance(n) for n in (5, 6, 7)] == [(5, True), (6, False), (6, False)]
+    assert [await glance(n, text="t") for n in (5, 6)] == [(5, True), (6, False)]
+    monkeypatch.setattr(search, "AT_ONCE", 4)
+    assert [await glance(n, text="t") for n in (3, 4)] == [(3, True), (4, True)]
+    assert await glance(9, text="t0") == (0, True)
+    assert await operations.count(world.backends, Filter(text="t0")) == 1
 
 
 # --------------------------------------------------------------------------------------------------------------- cancel

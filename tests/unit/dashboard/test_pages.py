@@ -8,6 +8,8 @@ import re
 
 import pytest
 
+from penstock.api import tasks
+from penstock.core import search
 from penstock.core.message import Message
 from penstock.core.record import DeadLetter
 from penstock.core.schedule import Schedule
@@ -113,6 +115,22 @@ class TestTasks:
             front.cut_off()
             assert "the store is away" in await front.page("/tasks", 503)
 
+    async def test_a_search_says_how_far_it_has_looked_and_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(search, "AT_ONCE", 3)
+        async with Front() as front:
+            for n in range(5):
+                await front.submit(task_id=f"{'needle' if n in {0, 3} else 'hay'}-{n}")
+            page = await front.page("/tasks?q=needle")
+            assert "needle-3" in page
+            assert "needle-0" not in page
+            assert "Searched back to" in page
+            (further,) = re.findall('rel="next" href="/ui([^"]*)">Search further<', page)
+            page = await front.page(html.unescape(further))
+            assert "needle-0" in page
+            assert "needle-3" not in page
+            assert "Searched back to" not in page
+            assert "Search further" not in page
+
 
 class TestBulk:
     async def test_exactly_those_that_the_preview_counted_change(self) -> None:
@@ -134,6 +152,30 @@ class TestBulk:
             assert {(await front.show(each))["status"] for each in failed} == {"PENDING"}
             assert (await front.show(fine))["status"] == "SUCCESS"
             assert (await front.show(later))["status"] == "FAILURE"
+
+    async def test_many_are_counted_on_the_next_page_and_only_then_dealt_with(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tasks, "MOST", 4)
+        async with Front() as front:
+            for n in range(7):
+                await front.submit("add", n, 1)
+            await front.work(error=ValueError("no"))
+            front.clock.now += 1
+            page = await front.page("/bulk/retry?task=add")
+            assert "Run again: counting…" in page
+            assert "4 have been seen so far" in page
+            assert "expect" not in page
+            (following,) = re.findall('<meta http-equiv="refresh" content="0; url=/ui([^"]*)">', page)
+            front.clock.now += 1
+            await front.submit("add", 8, 8)
+            await front.work(error=ValueError("later"))
+            page = await front.page(html.unescape(following))
+            assert "Run again: 7 tasks" in page
+            assert "http-equiv" not in page
+            page = await front.follow(await front.send("/bulk/retry", **fields(page, "/bulk/retry")))
+            assert "4 of 7 tasks queued again. Go on with the rest:" in page
+            assert "Run again: 3 tasks" in page
 
     async def test_if_others_match_meanwhile_nothing_is_done_and_it_is_asked_again(self) -> None:
         async with Front() as front:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 
+from penstock.core import search
 from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound, TaskIdTaken
 from penstock.core.lifecycle import next_generation, revocation
 from penstock.core.message import Standing
-from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start
+from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start, Tally
 from penstock.core.results import Records, Watch
 from penstock.core.states import PENDING, RETRYABLE, REVOKED, WAITING
 from penstock.core.step import Step
@@ -190,15 +191,29 @@ class MemoryRecords(Records):
         before, matches = position(cursor), matcher(which)
 
         def page(rows: Rows) -> Page:
-            older = (row for row in rows.newest_first() if before is None or row.seq < before)
+            older, last = _stretch(rows, which, before)
             found = list(islice((row for row in older if matches(row.record)), limit + 1))
             items = [handed_out(row.record) for row in found[:limit]]
-            return Page(items, str(found[limit - 1].seq) if len(found) > limit else None)
+            if len(found) > limit:
+                return Page(items, str(found[limit - 1].seq))
+            return Page(items, None) if last is None else Page(items, str(last.seq), last.record.created_at)
 
         return self._read(page)
 
+    def tally(self, which: Filter, cursor: str | None = None) -> Step[Tally]:
+        """Count a stretch of a search."""
+        before, matches = position(cursor), matcher(which)
+
+        def tally(rows: Rows) -> Tally:
+            older, last = _stretch(rows, which, before)
+            return Tally(sum(matches(row.record) for row in older), None if last is None else str(last.seq))
+
+        return self._read(tally)
+
     def count(self, which: Filter, at_most: int = 1_000_000) -> Step[int]:
         """Count what matches."""
+        if which.text:
+            raise ValueError("a search for text is counted by tally")
         matches = matcher(which)
 
         def count(rows: Rows) -> int:
@@ -278,6 +293,14 @@ class MemoryRecords(Records):
 
     def _rows(self, store: Store) -> Rows:
         return Rows(store, self._driver.clock())
+
+
+def _stretch(rows: Rows, which: Filter, before: int | None) -> tuple[list[Row], Row | None]:
+    """The rows to look at below a number, newest first; the last of them if a search has to lead on from there."""
+    older = [row for row in rows.newest_first() if before is None or row.seq < before]
+    if not which.text or len(older) < search.AT_ONCE:
+        return older, None
+    return older[: search.AT_ONCE], older[search.AT_ONCE - 1]
 
 
 def _same_submission(found: Record, record: Record) -> bool:

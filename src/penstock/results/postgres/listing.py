@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from penstock.core import search
-from penstock.core.record import Filter, Page
+from penstock.core.record import Filter, Page, Tally
 from penstock.core.states import RETRYABLE
 from penstock.drivers import sqlfile
 from penstock.drivers.postgres import Postgres, Session
@@ -19,8 +19,6 @@ _FIELDS: Final = ("tasks", "queues", "workers", "since", "until", "due_after", "
 _NEAR: Final = 8
 #: above every number of a row
 _TOP: Final = 2**63 - 1
-#: records that one read looks through for a text: on a large table a search must not become a read that is given up
-SEARCHED: Final = 10_000
 
 
 class Listing:
@@ -32,18 +30,38 @@ class Listing:
         self._get, self._get_near = sql["get_seqs"], sql["get_near"]
 
     async def page(self, session: Session, which: Filter, limit: int, before: int | None) -> Page:
-        """Records newest first, those numbered below `before`; for a text only SEARCHED records are looked at."""
-        top = _TOP if before is None else before
-        given: list[Any] = [top, limit + 1]
-        floor = await session.value(self._sql["floor"], top, SEARCHED) if which.text else None
-        if which.states:
-            given.append(list(set(which.states)))
-        statement = self._filtered("page_of_states" if which.states else "page", which, given, floor)
-        seqs = await session.column(statement, *given)
+        """Records newest first, those numbered below `before`; for a text no more are looked at than AT_ONCE."""
+        floor, reached = await self._floor(session, which, before)
+        seqs = await self._seqs(session, which, limit + 1, before, floor)
         records = [record_of(row) for row in await self._rows(session, seqs[:limit])]
         if len(seqs) > limit:
             return Page(records, str(seqs[limit - 1]))
-        return Page(records, None if floor is None else str(floor + 1))
+        return Page(records, None if floor is None else str(floor), reached)
+
+    async def tally(self, session: Session, which: Filter, before: int | None) -> Tally:
+        """How many match of those that a search looks at from below `before`."""
+        floor, _ = await self._floor(session, which, before)
+        seqs = await self._seqs(session, which, search.AT_ONCE, before, floor)
+        return Tally(len(seqs), None if floor is None else str(floor))
+
+    async def _floor(
+        self, session: Session, which: Filter, before: int | None
+    ) -> tuple[int, float] | tuple[None, None]:
+        """The lowest number that a search looks at, and when that record was created; None for to the end."""
+        if not which.text:
+            return None, None
+        found = await session.rows(self._sql["floor"], _TOP if before is None else before, search.AT_ONCE - 1)
+        return (found[0]["seq"], found[0]["created_at"]) if found else (None, None)
+
+    async def _seqs(
+        self, session: Session, which: Filter, limit: int, before: int | None, floor: int | None
+    ) -> list[int]:
+        """The numbers of the newest records that match, between `before` and `floor`."""
+        given: list[Any] = [_TOP if before is None else before, limit]
+        if which.states:
+            given.append(list(set(which.states)))
+        statement = self._filtered("page_of_states" if which.states else "page", which, given, floor)
+        return await session.column(statement, *given)
 
     async def _rows(self, session: Session, seqs: Sequence[int]) -> Sequence[Any]:
         """The rows of these numbers, which fall."""
@@ -53,6 +71,8 @@ class Listing:
 
     async def count(self, session: Session, which: Filter, at_most: int) -> int:
         """How many records match, up to `at_most`."""
+        if which.text:
+            raise ValueError("a search for text is counted by tally")
         given: list[Any] = [at_most]
         if which.states:
             given.append(list(which.states))

@@ -36,10 +36,10 @@ EXISTS (SELECT FROM unnest({0}::bytea[]) AS forms (form) WHERE
             COLLATE "C")) > 0))
 
 -- name: above
-seq > {0}::bigint
+seq >= {0}::bigint
 
 -- name: floor
-SELECT seq FROM penstock.records WHERE seq < $1 ORDER BY seq DESC OFFSET $2 LIMIT 1;
+SELECT seq, created_at FROM penstock.records WHERE seq < $1 ORDER BY seq DESC OFFSET $2 LIMIT 1;
 
 -- name: page
 SELECT seq FROM penstock.records WHERE seq < $1 {conditions} ORDER BY seq DESC LIMIT $2;

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from penstock.core import search
 from penstock.core.encoding import dumps
-from penstock.core.record import Filter, Page, Record
+from penstock.core.record import Filter, Page, Record, Tally
 from penstock.core.states import ALL, FAILURE, RECEIVED, RETRY, REVOKED, STARTED
 from penstock.core.step import Step
 from penstock.drivers.redis import Redis
@@ -21,6 +21,15 @@ _PORTION: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class _Portion:
+    """What one call has looked at."""
+
+    found: list[tuple[int, str]]  #: number and id of each record that matches, but for the text
+    last: int | None  #: the number of the last record looked at; None at the end
+    reached: float | None  #: when that one was created
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """What a filter means."""
 
@@ -29,15 +38,26 @@ class Listing:
     which: Filter
 
     async def page(self, limit: int, before: int | None) -> Page:
-        """Records newest first, those numbered below `before`."""
+        """Records newest first, those numbered below `before`; for a text no more are looked at than AT_ONCE."""
         found: list[tuple[int, str]] = []
-        for index, states in self._walks():
-            found += await self._newest(index, states, limit + 1, before)
+        last = reached = None
+        if self.which.text:
+            found, last, reached = await self._search(limit + 1, before)
+        else:
+            for index, states in self._walks():
+                found += await self._newest(index, states, limit + 1, before)
         found.sort(reverse=True)
         ids = [task_id for _, task_id in found[:limit]]
         records = await self.get(ids)
         items = [records[task_id] for task_id in ids if task_id in records]
-        return Page(items, str(found[limit - 1][0]) if len(found) > limit else None)
+        if len(found) > limit:
+            return Page(items, str(found[limit - 1][0]))
+        return Page(items, None if last is None else str(last), reached)
+
+    async def tally(self, before: int | None) -> Tally:
+        """How many match of those that a search looks at from below `before`."""
+        found, last, _ = await self._search(search.AT_ONCE, before)
+        return Tally(len(found), None if last is None else str(last))
 
     async def count(self, at_most: int) -> int:
         """How many records match, up to `at_most`."""
@@ -98,21 +118,39 @@ class Listing:
 
     async def _walk(self, index: str, before: int | None) -> AsyncIterator[tuple[int, str]]:
         """Number and id of each record that matches."""
-        conditions = _conditions(self.which)
-        below: bytes | str | int = "+inf" if before is None else before
-        while below:
-
-            def work(transaction: Transaction, below: bytes | str | int = below) -> Answer:
-                place = transaction.do("walk", index, below, _PORTION, conditions)
-                return lambda replies: replies[place]
-
-            below, *rest = await self.driver.step(work)
-            some = [(int(number), name.decode()) for name, number in zip(rest[::2], rest[1::2], strict=True)]
-            for each in await self._searched(some):
+        async for portion in self._portions(index, before):
+            for each in portion.found:
                 yield each
 
+    async def _search(self, limit: int, before: int | None) -> tuple[list[tuple[int, str]], int | None, float | None]:
+        """The newest with the text; the last one looked at if the search leads on, and when it was created."""
+        found: list[tuple[int, str]] = []
+        looked = 0
+        async for portion in self._portions("tasks", before):
+            found += await self._searched(portion.found)
+            looked += min(_PORTION, search.AT_ONCE)
+            if len(found) >= limit or looked >= search.AT_ONCE:
+                return found, portion.last, portion.reached
+        return found, None, None
+
+    async def _portions(self, index: str, before: int | None) -> AsyncIterator[_Portion]:
+        """What is found along an index, call by call."""
+        conditions, most = _conditions(self.which), min(_PORTION, search.AT_ONCE)
+        below: str | int | None = "+inf" if before is None else before
+        while below is not None:
+
+            def work(transaction: Transaction, below: str | int = below) -> Answer:
+                place = transaction.do("walk", index, below, most, conditions)
+                return lambda replies: replies[place]
+
+            last, reached, *rest = await self.driver.step(work)
+            some = [(int(number), name.decode()) for name, number in zip(rest[::2], rest[1::2], strict=True)]
+            portion = _Portion(some, int(last), float(reached or 0)) if last else _Portion(some, None, None)
+            yield portion
+            below = portion.last
+
     async def _searched(self, some: list[tuple[int, str]]) -> list[tuple[int, str]]:
-        if not self.which.text or not some:
+        if not some:
             return some
         wanted = search.forms(self.which.text)
         records = await self.get([task_id for _, task_id in some])

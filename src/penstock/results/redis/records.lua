@@ -534,7 +534,7 @@ end
 function steps.walk(from)
   local wanted, most = cjson.decode(ARGV[from + 3]), tonumber(ARGV[from + 2])
   local pairs_ = call("ZREVRANGEBYSCORE", P .. ARGV[from], "(" .. ARGV[from + 1], "-inf", "WITHSCORES", "LIMIT", 0, most)
-  local answer = {#pairs_ == 2 * most and pairs_[#pairs_] or ""}
+  local answer = {#pairs_ == 2 * most and pairs_[#pairs_] or "", ""}
   local sets = {}
   for number, name in ipairs({"states", "tasks", "queues", "workers"}) do
     if wanted[name] then
@@ -550,6 +550,7 @@ function steps.walk(from)
     if wanted.unconfirmed and not found[7] then fits = false end
     for number, set in pairs(sets) do fits = fits and set[found[number] or ""] end
     local created = tonumber(found[5] or 0)
+    answer[2] = found[5] or ""
     if fits and not (wanted.since and created < wanted.since) and not (wanted["until"] and created >= wanted["until"]) then
       answer[#answer + 1] = pairs_[at]
       answer[#answer + 1] = pairs_[at + 1]

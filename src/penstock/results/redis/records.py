@@ -10,7 +10,7 @@ from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound, TaskIdTaken
 from penstock.core.lifecycle import next_generation, revocation
 from penstock.core.message import Standing
-from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start
+from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start, Tally
 from penstock.core.results import Records, Watch
 from penstock.core.states import RETRYABLE
 from penstock.core.step import Step
@@ -248,8 +248,21 @@ class RedisRecords(Records):
 
         return self._driver.step(work)
 
+    def tally(self, which: Filter, cursor: str | None = None) -> Step[Tally]:
+        """Count a stretch of a search."""
+        before = position(cursor)
+
+        async def work(transaction: Transaction) -> Answer:
+            del transaction
+            tally = await Listing(self._driver, self.get, which).tally(before)
+            return lambda _: tally
+
+        return self._driver.step(work)
+
     def count(self, which: Filter, at_most: int = 1_000_000) -> Step[int]:
         """Count what matches."""
+        if which.text:
+            raise ValueError("a search for text is counted by tally")
 
         async def work(transaction: Transaction) -> Answer:
             del transaction

@@ -9,14 +9,12 @@ from itertools import islice, zip_longest
 from typing import Any
 
 from penstock.core import search
-from penstock.core.record import Filter, Page
+from penstock.core.record import Filter, Page, Tally
 from penstock.core.states import RETRYABLE
 from penstock.drivers import sqlfile
 from penstock.results.sqlite.rows import json_text, records_of
 from penstock.results.sqlite.running import SQL
 
-#: records that one read looks through for a text: a reader must not keep others waiting for long
-SEARCHED = 10_000
 #: above every number of a row
 _TOP = 2**63 - 1
 
@@ -33,26 +31,43 @@ _SQL = _statements()
 
 
 def page(connection: sqlite3.Connection, which: Filter, limit: int, before: int | None) -> Page:
-    """Records newest first, those numbered below `before`; for a text only SEARCHED records are looked at."""
-    bounds = {"before": _TOP if before is None else before, "searched": SEARCHED}
-    floor = next(iter(_column(connection, "floor", bounds)), None) if which.text else None
-    bounds["floor"] = -1 if floor is None else floor
+    """Records newest first, those numbered below `before`; for a text no more are looked at than AT_ONCE."""
+    bounds, reached = _bounds(connection, which, before)
     seqs = _seqs(connection, which, limit + 1, bounds)
-    rows = connection.execute(SQL["get_seqs"], {"seqs": json_text(seqs[:limit])})
+    records = records_of(connection.execute(SQL["get_seqs"], {"seqs": json_text(seqs[:limit])}))
     if len(seqs) > limit:
-        return Page(records_of(rows), str(seqs[limit - 1]))
-    return Page(records_of(rows), None if floor is None else str(floor + 1))
+        return Page(records, str(seqs[limit - 1]))
+    return Page(records, None if reached is None else str(bounds["floor"]), reached)
+
+
+def tally(connection: sqlite3.Connection, which: Filter, before: int | None) -> Tally:
+    """How many match of those that a search looks at from below `before`."""
+    bounds, reached = _bounds(connection, which, before)
+    seqs = _seqs(connection, which, search.AT_ONCE, bounds)
+    return Tally(len(seqs), None if reached is None else str(bounds["floor"]))
+
+
+def _bounds(connection: sqlite3.Connection, which: Filter, before: int | None) -> tuple[dict[str, int], float | None]:
+    """Between which numbers to look; when the record at the lower one was created, None if that is the end."""
+    bounds = {"before": _TOP if before is None else before, "floor": 0, "others": search.AT_ONCE - 1}
+    found = connection.execute(_SQL["floor"], bounds).fetchone() if which.text else None
+    if found is None:
+        return bounds, None
+    bounds["floor"], reached = found
+    return bounds, reached
 
 
 def count(connection: sqlite3.Connection, which: Filter, at_most: int) -> int:
     """How many records match, up to `at_most`."""
+    if which.text:
+        raise ValueError("a search for text is counted by tally")
     given = _parameters(which)
     if which == Filter():
         return _number(connection, "count_all", {"limit": at_most})
     if not which.states:
         return _number(connection, "count", {**given, "limit": at_most})
     found = 0
-    plain = not (which.text or which.unconfirmed) and which.due_after is None and which.due_by is None
+    plain = not which.unconfirmed and which.due_after is None and which.due_by is None
     for state in set(which.states):
         name = "count_of_undone" if plain and state in RETRYABLE else "count_of_state"
         found += _number(connection, name, {**given, "state": state, "limit": at_most - found})

@@ -27,13 +27,13 @@
                     OR instr(lower(CAST(iif(extent, substr(body, 2, extent), searched) AS TEXT)), :form_3)))))
 
 -- name: page
-SELECT seq FROM records WHERE seq < :before AND seq > :floor {conditions} ORDER BY seq DESC LIMIT :limit;
+SELECT seq FROM records WHERE seq < :before AND seq >= :floor {conditions} ORDER BY seq DESC LIMIT :limit;
 
 -- name: page_of_state
-SELECT seq FROM records WHERE state = :state AND seq < :before AND seq > :floor {conditions} ORDER BY seq DESC LIMIT :limit;
+SELECT seq FROM records WHERE state = :state AND seq < :before AND seq >= :floor {conditions} ORDER BY seq DESC LIMIT :limit;
 
 -- name: floor
-SELECT seq FROM records WHERE seq < :before ORDER BY seq DESC LIMIT 1 OFFSET :searched;
+SELECT seq, created_at FROM records WHERE seq < :before ORDER BY seq DESC LIMIT 1 OFFSET :others;
 
 -- name: count_all
 SELECT min(count(*), :limit) FROM records;

@@ -10,7 +10,7 @@ from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound
 from penstock.core.lifecycle import next_generation, revocation
 from penstock.core.message import Standing
-from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start
+from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start, Tally
 from penstock.core.results import Records, Watch
 from penstock.core.states import RETRYABLE, WAITING
 from penstock.core.step import Step
@@ -173,6 +173,11 @@ class SQLiteRecords(Records):
         """Records newest first."""
         before = position(cursor)
         return self._driver.read(lambda connection: listing.page(connection, which, limit, before))
+
+    def tally(self, which: Filter, cursor: str | None = None) -> Step[Tally]:
+        """Count a stretch of a search."""
+        before = position(cursor)
+        return self._driver.read(lambda connection: listing.tally(connection, which, before))
 
     def count(self, which: Filter, at_most: int = 1_000_000) -> Step[int]:
         """Count what matches."""

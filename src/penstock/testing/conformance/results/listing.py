@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock.core.record import Filter, Page, Record
+from penstock.core.record import Filter, Page, Record, Tally
 from penstock.core.results import ResultBackend
 from penstock.core.states import FAILURE, PENDING, RETRY, REVOKED, STARTED, SUCCESS
 from penstock.testing.conformance.results.harness import Harness
@@ -219,7 +219,7 @@ class TestFilters:
                 until=NOON + 5,
             )
             assert await walk(results, which) == [right.task_id]
-            assert await results.records.count(which) == 1
+            assert await results.records.tally(which) == Tally(1, None)
 
 
 class TestCounting:

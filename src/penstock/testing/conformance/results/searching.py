@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
+from penstock.core import search
 from penstock.core.message import Message
-from penstock.core.record import Filter, Record
+from penstock.core.record import Filter, Page, Record, Tally
 from penstock.core.results import ResultBackend
-from penstock.core.states import SUCCESS
+from penstock.core.states import FAILURE, PENDING, SUCCESS
 from penstock.testing.conformance.results.harness import Harness
 from penstock.testing.conformance.results.samples import NOON, created, message, record
 
 
 async def found(results: ResultBackend, text: str) -> list[str]:
     page = await results.records.page(Filter(text=text), 50)
-    assert await results.records.count(Filter(text=text)) == len(page.items)
+    assert await results.records.tally(Filter(text=text)) == Tally(len(page.items), None)
     return [item.task_id for item in page.items]
 
 
@@ -99,3 +100,65 @@ class TestSearching:
         async with harness.results() as results:
             await created(results, record("a", args=["x" * 1_000_000 + "needle"]))
             assert await found(results, "needle") == ["a"]
+
+    async def test_no_read_looks_at_more_than_a_stretch(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "AT_ONCE", 4)
+        wanted = Filter(text="needle")
+        async with harness.results() as results:
+            given = [
+                record(f"t{n}", args=["needle" if n in {1, 2, 6} else "hay"], created_at=NOON + n) for n in range(9)
+            ]
+            await created(results, *given)
+            first = await results.records.page(wanted, 50)
+            assert ([item.task_id for item in first.items], first.reached) == (["t6"], NOON + 5)
+            second = await results.records.page(wanted, 50, first.next)
+            assert ([item.task_id for item in second.items], second.reached) == (["t2", "t1"], NOON + 1)
+            assert await results.records.page(wanted, 50, second.next) == Page([], None)
+            one = await results.records.page(wanted, 1, first.next)
+            assert ([item.task_id for item in one.items], one.reached) == (["t2"], None)
+            rest = await results.records.page(wanted, 1, one.next)
+            assert [item.task_id for item in rest.items] == ["t1"]
+            assert await results.records.tally(wanted) == Tally(1, first.next)
+            assert await results.records.tally(wanted, first.next) == Tally(2, second.next)
+            assert await results.records.tally(wanted, second.next) == Tally(0, None)
+
+    async def test_a_stretch_is_one_of_all_records_whatever_states_are_asked_for(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "AT_ONCE", 4)
+        wanted = Filter(text="needle", states=[SUCCESS, FAILURE])
+        async with harness.results() as results:
+            for n in range(6):
+                ended = {"state": FAILURE if n % 2 else SUCCESS, "finished_at": NOON + n} if n != 4 else {}
+                await created(results, record(f"t{n}", args=["needle"], created_at=NOON + n, **ended))
+            first = await results.records.page(wanted, 50)
+            assert ([item.task_id for item in first.items], first.reached) == (["t5", "t3", "t2"], NOON + 2)
+            rest = await results.records.page(wanted, 50, first.next)
+            assert ([item.task_id for item in rest.items], rest.next) == (["t1", "t0"], None)
+            assert await results.records.tally(wanted) == Tally(3, first.next)
+
+    @pytest.mark.parametrize("states", [(), (PENDING,)])
+    @pytest.mark.parametrize("at_once", [1, 7, 100])
+    async def test_a_walk_finds_all_of_them(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, at_once: int, states: tuple[str, ...]
+    ) -> None:
+        monkeypatch.setattr(search, "AT_ONCE", at_once)
+        words = ["needle" if n in {0, 1, 8, 17, 29} else "hay" for n in range(30)]
+        async with harness.results() as results:
+            await created(results, *(record(f"t{n}", args=[word]) for n, word in enumerate(words)))
+            seen: list[str] = []
+            cursor, pages = None, 0
+            while pages == 0 or cursor is not None:
+                page = await results.records.page(Filter(text="needle", states=states), 2, cursor)
+                assert len(page.items) <= 2
+                seen += [item.task_id for item in page.items]
+                pages, cursor = pages + 1, page.next
+            assert seen == ["t29", "t17", "t8", "t1", "t0"]
+            assert pages >= 30 // at_once
+
+    async def test_a_search_is_counted_stretch_by_stretch_only(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            with pytest.raises(ValueError, match="tally"):
+                await results.records.count(Filter(text="needle"))
