@@ -50,6 +50,11 @@ class Chart:
     lines: list[Line]
 
 
+def span(wanted: str) -> str:
+    """The stretch of time that is asked for, or the shortest."""
+    return wanted if wanted in SPANS else next(iter(SPANS))
+
+
 def ended(stats: dict[str, Any]) -> Chart:
     """How many runs ended, well and badly, in each period."""
     items, whole = stats["items"], stats["whole"]

@@ -27,7 +27,7 @@ class Trouble:
 
 async def page(visit: Visit) -> Answer:
     """GET /ui."""
-    span = visit.given("span") if visit.given("span") in charts.SPANS else next(iter(charts.SPANS))
+    span = charts.span(visit.given("span"))
     queues, workers, planned, dead, running, failed, stats = await asyncio.gather(
         visit.get("/queues"),
         visit.get("/workers"),

@@ -12,7 +12,7 @@ from penstock.dashboard.visit import Visit
 
 async def page(visit: Visit) -> Answer:
     """GET /ui/queues."""
-    span = visit.given("span") if visit.given("span") in charts.SPANS else next(iter(charts.SPANS))
+    span = charts.span(visit.given("span"))
     only = visit.given("queue")
     found, stats = await asyncio.gather(visit.get("/queues"), visit.get("/stats", [("span", span)]))
     return visit.page(

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from penstock.api.answer import Answer
-from penstock.dashboard.asking import Refused, at
+from penstock.dashboard.asking import at
 from penstock.dashboard.visit import Visit
 
 LOOKED_AT = 50  # schedules whose last run is looked at
@@ -47,10 +47,4 @@ async def _change(visit: Visit, paused: bool, said: str) -> Answer:
 
 
 async def _run(visit: Visit, task_id: str | None) -> dict[str, Any] | None:
-    if not task_id:
-        return None
-    try:
-        found: dict[str, Any] = await visit.get(at("tasks", task_id))
-    except Refused:  # its record is no longer kept
-        return None
-    return found
+    return await visit.task(task_id) if task_id else None

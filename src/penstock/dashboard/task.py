@@ -65,11 +65,7 @@ async def cancel(visit: Visit) -> Answer:
 
 
 async def _child(visit: Visit, task_id: str) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = await visit.get(at("tasks", task_id))
-    except Refused:  # its record is no longer kept
-        return {"task_id": task_id, "task": "", "status": ""}
-    return found
+    return await visit.task(task_id) or {"task_id": task_id, "task": "", "status": ""}
 
 
 def _log(lines: list[dict[str, Any]]) -> str:

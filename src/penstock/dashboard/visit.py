@@ -16,7 +16,7 @@ from penstock.api.application import Application
 from penstock.api.call import SLASH
 from penstock.api.keys import ANYONE, Key, session
 from penstock.dashboard import view
-from penstock.dashboard.asking import Asking, Pairs, Refused
+from penstock.dashboard.asking import Asking, Pairs, Refused, at
 
 UI = "/ui"
 FLASH = "penstock-said"  #: the cookie that carries one line to the next page
@@ -63,6 +63,16 @@ class Visit:
 
     async def get(self, path: str, query: Pairs = ()) -> Any:
         return await self.ask("GET", path, query)
+
+    async def task(self, task_id: str) -> dict[str, Any] | None:
+        """A task; None if its record is no longer kept. Raises Refused."""
+        try:
+            found: dict[str, Any] = await self.get(at("tasks", task_id))
+        except Refused as refusal:
+            if refusal.status != 404:
+                raise
+            return None
+        return found
 
     def may(self, scope: str) -> bool:
         return scope in self.key.scopes

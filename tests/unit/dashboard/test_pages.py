@@ -10,6 +10,7 @@ import pytest
 
 from penstock.api import tasks
 from penstock.core import search
+from penstock.core.errors import Unavailable
 from penstock.core.message import Message
 from penstock.core.record import DeadLetter
 from penstock.core.schedule import Schedule
@@ -251,6 +252,30 @@ class TestOverview:
             assert "Schedule nightly failed: ValueError: no" in await front.page("")
             front.clock.now += 3600
             assert "Schedule nightly is overdue by 59 min" in await front.page("")
+
+
+class TestLastRuns:
+    async def test_one_whose_record_is_gone_is_passed_over(self) -> None:
+        async with Front() as front:
+            await fired(front, "gone")
+            assert "nightly" in await front.page("/schedules")
+
+    async def test_one_that_cannot_be_read_is_not_told_to_be_gone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def get(_: object) -> None:
+            raise Unavailable("the disk is full")
+
+        async with Front() as front:
+            await fired(front, "there")
+            monkeypatch.setattr(front.backends.results.records, "get", get)
+            assert "the disk is full" in await front.page("/schedules", 503)
+
+
+async def fired(front: Front, task_id: str) -> None:
+    """A schedule that has queued this task last."""
+    schedules = front.backends.results.schedules
+    await schedules.sync("shop", [Schedule(name="nightly", task="nothing", every=60)])
+    (entry,) = await schedules.all()
+    await schedules.advance("nightly", entry.next_due, front.clock() + 60, task_id)
 
 
 class TestSchedules:
