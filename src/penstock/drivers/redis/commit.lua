@@ -1,7 +1,7 @@
--- The one script: guards first, then what is to be done; nothing is done if one guard refuses.
+-- What every commit's script is made of (script.py): guards first, then what is to be done; nothing is done if one refuses.
 -- ARGV: the time by the caller's clock ("": the server's own decides), number of guards, guards, number of steps, steps.
--- A guard or step: name, number of arguments, arguments. Parts (brokers, results) add functions to the tables below; what
--- they put into `finals` is called at the end.
+-- A guard or step: name, number of arguments, arguments. Parts (brokers, results) have the functions that stand in the
+-- tables below; what they put into `finals` is called at the end.
 -- K (what stands before every key) and C (before every channel) are set in front of this text.
 -- Answer: {0, answers…}, or {number of the guard that refused, what it says about it}.
 
