@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import Penstock
@@ -44,6 +44,7 @@ class Place:
     app: Penstock
     backends: Backends
     finished: int
+    held: list[Delivery] = field(default_factory=list)  #: what was claimed
 
     def calls(self) -> Mapping[str, Call]:
         """What is measured, by name."""
@@ -77,11 +78,18 @@ class Place:
         records, broker = self.backends.results.records, self.backends.broker
         await commit(records.create([e.record for e in made]), broker.publish([e.message for e in made]))
 
-    async def _claim(self, limit: int) -> list[Delivery]:
-        consumer: Any = self.backends.broker.consume(["default"], "lease-of-the-bench")
-        claim = await consumer.claim(["default"], limit)
+    async def _claim(self, limit: int) -> None:
+        claim = await self._consumer().claim(["default"], limit)
         assert len(claim.deliveries) == limit
-        return list(claim.deliveries)
+        self.held.extend(claim.deliveries)
+
+    async def settled(self) -> None:
+        """As workers do: no more than a few hundred messages are claimed at a time."""
+        await self._consumer().settle(self.held)
+        self.held.clear()
+
+    def _consumer(self) -> Any:
+        return self.backends.broker.consume(["default"], "lease-of-the-bench")
 
 
 async def timed(places: Sequence[Place]) -> dict[str, tuple[float, float, float]]:
@@ -90,6 +98,8 @@ async def timed(places: Sequence[Place]) -> dict[str, tuple[float, float, float]
     taken: dict[str, tuple[list[float], ...]] = {name: tuple([] for _ in places) for name in calls[0]}
     for number in range(ROUNDS + 1):
         for name, each in taken.items():
+            for place in places:
+                await place.settled()
             for turn in range(TURNS):
                 for at in range(len(places)) if turn % 2 else reversed(range(len(places))):
                     start = time.perf_counter()

@@ -41,7 +41,7 @@ FROM generate_series(1, $1::bigint) AS n""",
 _TOUCHED = """
 SELECT coalesce(sum(shared_blks_hit + shared_blks_read), 0)::bigint FROM pg_stat_statements
 WHERE toplevel AND query !~ 'pg_stat_statements'"""
-_TABLES = ("records", "payloads", "messages", "feed", "feed_order")
+_TABLES = ("records", "payloads", "messages", "tally", "feed", "feed_order")
 PORTION = 200_000
 
 
@@ -91,6 +91,7 @@ async def costs(app: Penstock, backends: Backends) -> dict[str, tuple[int, float
         "page of ended": (records.page(Filter(states=("SUCCESS", "FAILURE", "REVOKED")), 50),),
         "page of a task": (records.page(Filter(tasks=("add",)), 50),),
         "page of the dead": (backends.results.dead.page(),),
+        "queues": (backends.broker.depth(),),
         "the feed's newest": (records.changes(None),),
     }
     found = {}

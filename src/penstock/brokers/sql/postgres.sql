@@ -94,37 +94,23 @@ SELECT (SELECT count(*) FROM gone)::int,
     (SELECT lease FROM penstock.messages WHERE task_id = $1 AND lease IS NOT NULL LIMIT 1);
 
 -- name: depth
--- Queues that nobody has claimed from yet may be known by their messages only: those that came in users' transactions.
+-- What there is, is added up; what is claimed, which is never much, is counted, and the rest is ready. Queues that nobody
+-- has claimed from yet may be known by their messages only: those that came in users' transactions.
 -- A step is compared as a range: otherwise the planner may walk all messages by id, where that step has none.
-WITH RECURSIVE found AS (
-    (SELECT queue FROM penstock.messages WHERE lease IS NULL AND due IS NULL ORDER BY queue LIMIT 1)
-    UNION ALL
-    SELECT (SELECT queue FROM penstock.messages
-            WHERE lease IS NULL AND due IS NULL AND messages.queue > found.queue ORDER BY queue LIMIT 1)
-    FROM found WHERE found.queue IS NOT NULL
-), late AS (
-    (SELECT queue FROM penstock.messages WHERE due IS NOT NULL ORDER BY queue LIMIT 1)
-    UNION ALL
-    SELECT (SELECT queue FROM penstock.messages WHERE due IS NOT NULL AND messages.queue > late.queue ORDER BY queue LIMIT 1)
-    FROM late WHERE late.queue IS NOT NULL
-), named AS (
-    SELECT name FROM penstock.queues
-    UNION SELECT queue FROM found WHERE queue IS NOT NULL UNION SELECT queue FROM late WHERE queue IS NOT NULL
-)
-SELECT name,
-    (SELECT count(*) FROM penstock.messages WHERE queue = name AND lease IS NULL AND due IS NULL)::int,
-    (SELECT count(*) FROM penstock.messages WHERE queue = name AND due IS NOT NULL)::int,
-    coalesce((SELECT held.count FROM (
-        SELECT queue, count(*)::int AS count FROM penstock.messages WHERE lease IS NOT NULL GROUP BY queue
-    ) AS held WHERE held.queue = name), 0),
-    coalesce((SELECT paused FROM penstock.queues WHERE queues.name = named.name), false),
+SELECT name, (sum(messages) - sum(delayed) - sum(claimed))::int, sum(delayed)::int, sum(claimed)::int, bool_or(paused),
     (SELECT min(published) FROM (
         SELECT (SELECT published FROM penstock.messages
                 WHERE queue = name AND lease IS NULL AND due IS NULL AND step >= steps.step AND step <= steps.step
                 ORDER BY step DESC, id LIMIT 1)
         FROM unnest(ARRAY[9, 6, 3, 0]::smallint[]) AS steps (step)
     ) AS oldest)
-FROM named WHERE $1::text[] IS NULL OR name = ANY($1) ORDER BY name;
+FROM (
+    SELECT name, 0 AS messages, 0 AS delayed, 0 AS claimed, paused, true AS known FROM penstock.queues
+    UNION ALL SELECT queue, messages, delayed, 0, false, false FROM penstock.tally
+    UNION ALL SELECT queue, 0, 0, 1, false, false FROM penstock.messages WHERE lease IS NOT NULL
+) AS parts
+WHERE $1::text[] IS NULL OR name = ANY($1)
+GROUP BY name HAVING bool_or(known) OR sum(messages) > 0 ORDER BY name;
 
 -- name: pause
 INSERT INTO penstock.queues (name, paused) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET paused = excluded.paused;
