@@ -158,7 +158,7 @@ class ProgramTask(Task):
         return {"path": str(target), "size": target.stat().st_size}
 
     async def _ask(self, program: Program, arguments: dict[str, Any], told: _Told) -> Any:
-        pool = await lasting(id(self), program, self.how.pool)
+        pool = await lasting(self, program, self.how.pool)
         answer = await pool.ask(msgspec.json.encode(arguments), told)
         if answer.startswith(_ERROR):
             raise ProgramError(answer[len(_ERROR) :].decode("utf-8", "backslashreplace").strip())

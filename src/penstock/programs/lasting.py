@@ -181,17 +181,17 @@ def _done(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-_pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[dict[int, Lasting], AsyncGenerator[None]]]
+_pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[dict[object, Lasting], AsyncGenerator[None]]]
 _pools = weakref.WeakKeyDictionary()
 
 
-async def lasting(owner: int, program: Program, size: int) -> Lasting:
-    """The running event loop's own processes of one program, by a number of their owner's; closed with the loop."""
+async def lasting(owner: object, program: Program, size: int) -> Lasting:
+    """The running event loop's own processes of one program, by their owner, who is kept; closed with the loop."""
     loop = asyncio.get_running_loop()
     found = _pools.get(loop)
     if found is None:
         await link()  # what is opened later is closed sooner
-        pools: dict[int, Lasting] = {}
+        pools: dict[object, Lasting] = {}
         found = _pools[loop] = (pools, _closing(pools))
         await anext(found[1])
     if owner not in found[0]:
@@ -199,7 +199,7 @@ async def lasting(owner: int, program: Program, size: int) -> Lasting:
     return found[0][owner]
 
 
-async def _closing(pools: dict[int, Lasting]) -> AsyncGenerator[None]:
+async def _closing(pools: dict[object, Lasting]) -> AsyncGenerator[None]:
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from pathlib import Path
@@ -180,6 +181,17 @@ def test_lasting_processes_answer_a_line_with_a_line(app: Penstock) -> None:
 
     asyncio.run(main())
     assert task(x="directly")[1] == "directly"
+
+
+def test_a_task_is_never_answered_by_the_program_of_one_that_is_gone() -> None:
+    async def main() -> None:
+        for number in range(20):
+            task = Penstock("unit").program("count", ["sh", "-c", f"while read line; do echo {number}; done"], pool=1)
+            assert await task.run() == number
+            del task
+            gc.collect()  # what comes next may stand at its place in memory
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
