@@ -69,7 +69,7 @@ cluster: $(READY) programs  ## start three RabbitMQ nodes with a quorum queue, u
 soak: $(READY) programs  ## half an hour of steady load on every broker at once; nothing may grow beyond its bound
 	$(BIN)/python -m tests.soak
 
-bench: $(READY) programs  ## measure throughput and latency beside other queues (ONLY=redis,huey for a part)
+bench: $(READY) programs  ## measure throughput and latency beside other queues (ONLY=redis,huey for a part, SCALE=0.01 for a try)
 	$(BIN)/python -m bench
 
 docs: $(DOCS_READY)  ## build the documentation into site/
@@ -85,6 +85,7 @@ lock: $(READY)  ## pin the newest versions of all dependencies
 	$(COMPILE) --group docs --constraint requirements.lock --output-file docs/requirements.lock
 	$(COMPILE) --group celery --output-file tests/celery/requirements.lock
 	$(COMPILE) --group bench --output-file bench/requirements.lock
+	cd bench/node && rm -f package-lock.json && npm install --package-lock-only --omit-lockfile-registry-resolved --silent
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	--no-annotate --custom-compile-command "make lock"

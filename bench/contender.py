@@ -18,13 +18,14 @@ from typing import Any, ClassVar
 from tests.processes import Launched, clean_environment
 
 ROOT = Path(__file__).parents[1]
+PATIENCE = 120.0  #: seconds after which a measurement has failed
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """What a worker is started for."""
 
-    task: str = "add"  #: "add": nothing to do; "spin": CPU; "nap": waits
+    task: str = "add"  #: "add": nothing to do; "spin": CPU; "nap": waits; "mark": leaves a line
     processes: int = 1
     slots: int | None = None  #: tasks at once in a process; None: the contender's own choice
 
@@ -59,6 +60,10 @@ class Contender(ABC):
         """The interpreter that has it installed."""
         return Path(sys.executable)
 
+    def lacks(self) -> str:
+        """What this machine has not, that it cannot be measured without; empty where nothing is missing."""
+        return ""
+
     @abstractmethod
     def worker(self, load: Load) -> list[str]:
         """The command of a worker, to be run in the folder of the measurement."""
@@ -73,9 +78,14 @@ class Contender(ABC):
 
     def call(self, folder: Path, verb: str, **arguments: Any) -> Any:
         """Have its own Python do a verb of bench/inside.py; return what that prints."""
-        command = [str(self.python()), "-m", "bench.inside", self.app, verb, json.dumps(arguments)]
+        return self.run(folder, [str(self.python()), "-m", "bench.inside", self.app, verb, json.dumps(arguments)])
+
+    def run(self, folder: Path, command: list[str]) -> Any:
+        """Run a program to its end; return the JSON that it prints."""
         env = {**clean_environment(), **self.environment(folder)}
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
         return json.loads(done.stdout)

@@ -41,12 +41,19 @@ def _two_over_one(results: Results) -> Summary | None:
     return results.combined(("cpu-2", _US), ("cpu-1", _US), lambda two, one: two / one)
 
 
+def _crowd_over_celery(results: Results) -> Summary | None:
+    one, other = ("submit-32", _ON_RABBITMQ), ("submit", "celery-rabbitmq")
+    return results.combined(one, other, lambda ours, theirs: ours / theirs)
+
+
 GOALS = (
     Goal("drain, one process, of bare sqlite3", 35, "%", _percent("drain-1", _BARE)),
     Goal("drain, one process, over Huey", 10, "times", _times("drain-1", _HUEY)),
     Goal("submit one by one, of bare sqlite3", 80, "%", _percent("submit", _BARE)),
     Goal("submit in batches of 1,000", 30_000, "tasks/s", _of("bulk")),
     Goal("Redis: drain, one process, over Celery prefork", 25, "times", _times("drain-1", "celery-redis", _ON_REDIS)),
+    Goal("Redis: drain, one process, over ArdiQ", 1.8, "times", _times("drain-1", "ardiq-redis", _ON_REDIS)),
+    Goal("Redis: drain, one process, over BullMQ", 1.1, "times", _times("drain-1", "bullmq-redis", _ON_REDIS)),
     Goal("Redis: drain, one process, of bare redis-py", 50, "%", _percent("drain-1", "bare-redis", _ON_REDIS)),
     Goal("Redis: submit one by one, over Celery", 3, "times", _times("submit", "celery-redis", _ON_REDIS)),
     Goal("Redis: submit in batches of 1,000", 50_000, "tasks/s", _of("bulk", _ON_REDIS)),
@@ -58,6 +65,12 @@ GOALS = (
         "times",
         _times("drain-1", "procrastinate-postgres", _ON_POSTGRES),
     ),
+    Goal(
+        "PostgreSQL: drain, one process, over PgQueuer",
+        1,
+        "times",
+        _times("drain-1", "pgqueuer-postgres", _ON_POSTGRES),
+    ),
     Goal("PostgreSQL: submit in batches of 1,000", 30_000, "tasks/s", _of("bulk", _ON_POSTGRES)),
     Goal("PostgreSQL: latency, median", 1.5, "ms", _of("latency-p50", _ON_POSTGRES), at_least=False),
     Goal(
@@ -66,6 +79,8 @@ GOALS = (
         "times",
         _times("drain-1", "dramatiq-rabbitmq", _ON_RABBITMQ),
     ),
+    Goal("RabbitMQ: submit one by one, over Celery", 0.8, "times", _times("submit", "celery-rabbitmq", _ON_RABBITMQ)),
+    Goal("RabbitMQ: submit, 32 coroutines, over Celery one by one", 3, "times", _crowd_over_celery),
     Goal("RabbitMQ: latency, median", 1.5, "ms", _of("latency-p50", _ON_RABBITMQ), at_least=False),
     Goal("HTTP POST, two processes", 10_000, "requests/s", _of("post-2")),
     Goal("latency, median", 1, "ms", _of("latency-p50"), at_least=False),

@@ -1,23 +1,26 @@
 """What a contender's own Python does: `python -m bench.inside APP VERB ARGUMENTS` prints one line of JSON.
 
-Standard library only. APP is a module of bench/apps with some of these: send(task, *args) → handle, asend,
-send_many(task, [args, …]), get(handle), aget(handle); and ready(count, task, args), called before the clock runs.
+Standard library only. APP is a module of bench/apps with some of these: send(task, *args) → handle, send_many(task,
+[args, …]), get(handle), their asynchronous likes asend, asend_many, aget; and ready(count, task, args), called before
+the clock runs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
 App = Any  # a module of bench/apps
 WARM = 20  # calls before the clock runs: files are opened, caches filled
+CROWD = 32  # coroutines that send, where there is no call for many
 
 
 def submit(app: App, count: int) -> float:
@@ -34,11 +37,9 @@ def submit(app: App, count: int) -> float:
 def bulk(app: App, count: int, size: int) -> float:
     """Tasks a second, in batches of `size`."""
     _ready(app, count + size, "add", [1, 2])
-    app.send_many("add", [(number, 1) for number in range(size)])
-    start = time.perf_counter()
-    for first in range(0, count, size):
-        app.send_many("add", [(number, 1) for number in range(first, first + size)])
-    return count / (time.perf_counter() - start)
+
+    batches = [[(number, 1) for number in range(first, first + size)] for first in range(-size, count, size)]
+    return count / _send_all(app, "add", batches)
 
 
 def asubmit(app: App, count: int, width: int) -> float:
@@ -60,12 +61,13 @@ def asubmit(app: App, count: int, width: int) -> float:
 def fill(app: App, task: str, args: list[Any], count: int) -> None:
     """Queue `count` tasks, as fast as may be."""
     _ready(app, count, task, args)
-    if not hasattr(app, "send_many"):
-        for _ in range(count):
-            app.send(task, *args)
-        return
-    for size in _portions(count, 1000):
-        app.send_many(task, [args] * size)
+    _send_all(app, task, ([args] * size for size in _portions(count, 1000)))
+
+
+def mark(app: App, count: int) -> None:
+    """Queue `count` tasks that leave a mark, each its own number."""
+    _ready(app, count, "mark", [0])
+    _send_all(app, "mark", [[[number] for number in range(count)]])
 
 
 def latency(app: App, count: int, pause: float) -> list[float]:
@@ -101,13 +103,45 @@ def versions(_app: App, packages: list[str]) -> dict[str, str]:
 
 
 VERBS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (submit, bulk, asubmit, fill, latency, alatency, versions)
+    each.__name__: each for each in (submit, bulk, asubmit, fill, mark, latency, alatency, versions)
 }
 
 
 def _ready(app: App, count: int, task: str, args: list[Any]) -> None:
     if hasattr(app, "ready"):
         app.ready(count, task, args)
+
+
+def _send_all(app: App, task: str, batches: Iterable[list[Any]]) -> float:
+    """Send them in the quickest way that the app has; return the seconds that all but the first batch took."""
+    if not hasattr(app, "send"):
+        return asyncio.run(_asend_all(app, task, batches))
+    start = 0.0
+    for batch in batches:
+        if hasattr(app, "send_many"):
+            app.send_many(task, batch)
+        else:
+            for args in batch:
+                app.send(task, *args)
+        start = start or time.perf_counter()
+    return time.perf_counter() - start
+
+
+async def _asend_all(app: App, task: str, batches: Iterable[list[Any]]) -> float:
+    async def share(left: Iterator[Any]) -> None:
+        for args in left:
+            await app.asend(task, *args)
+
+    start = 0.0
+    for batch in batches:
+        if hasattr(app, "asend_many"):
+            await app.asend_many(task, batch)
+        else:
+            left = iter(batch)
+            await share(itertools.islice(left, 1))  # what connects does so once
+            await asyncio.gather(*(share(left) for _ in range(CROWD)))
+        start = start or time.perf_counter()
+    return time.perf_counter() - start
 
 
 def _portions(count: int, size: int) -> Iterator[int]:
@@ -117,4 +151,4 @@ def _portions(count: int, size: int) -> Iterator[int]:
 
 if __name__ == "__main__":
     name, verb, arguments = sys.argv[1:]
-    print(json.dumps(VERBS[verb](import_module(name), **json.loads(arguments))))
+    print(json.dumps(VERBS[verb](import_module(name), **json.loads(arguments))), flush=True)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine
-from bench.contender import Contender, Load
+from bench.contender import PATIENCE, Contender, Load
 from tests.processes import Launched, eventually, tree
 
 POLL = 0.01  #: seconds between two looks
-PATIENCE = 120.0  #: seconds after which a measurement has failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ def page(results: Results, contenders: Sequence[Contender], measurements: Sequen
         parts += [f"## On {broker}", "", *_table(_comparison(results, group, figures)), ""]
     parts += ["## Goals", "", *_table(_standing(results)), "", "## How it was set up", ""]
     parts += [_setting(results, each) for each in contenders]
+    if missing := results.about["missing"]:
+        lines = [f"- {name}: {why.splitlines()[0]}" for name, why in missing.items()]
+        parts += ["", "## What was not measured", "", *lines]
     if results.failures:
         parts += ["", "## What failed", "", *(f"- {each.splitlines()[0]}" for each in results.failures)]
     return "\n".join(parts) + "\n"

@@ -12,10 +12,11 @@ from bench import machine, peers
 from bench.contender import Contender
 from bench.measurement import Measurement
 from bench.results import Results
+from bench.scale import SCALE
 
 CALM = 90.0  #: per cent of the cores idle: then a measurement begins …
 LONGEST = 8.0  #: … or when it has waited for so many seconds,
-ALLOWANCE = 180.0  #: or the run for so many in all
+ALLOWANCE = 180.0 if SCALE == 1 else 0.0  #: or the run for so many in all
 
 
 def run(contenders: Sequence[Contender], measurements: Sequence[Measurement], rounds: int) -> Results:

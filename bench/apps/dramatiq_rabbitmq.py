@@ -23,8 +23,13 @@ def add(x: int, y: int) -> int:
     return work.add(x, y)
 
 
+@dramatiq.actor
+def mark(number: int) -> int:
+    return work.mark(number)
+
+
 def send(task: str, *args: Any) -> Any:
-    return {"add": add}[task].send(*args)
+    return {"add": add, "mark": mark}[task].send(*args)
 
 
 def get(handle: Any) -> Any:

@@ -18,8 +18,13 @@ def add(x: int, y: int) -> int:
     return work.add(x, y)
 
 
+@huey.task()
+def mark(number: int) -> int:
+    return work.mark(number)
+
+
 def send(task: str, *args: Any) -> Any:
-    return {"add": add}[task](*args)
+    return {"add": add, "mark": mark}[task](*args)
 
 
 def get(handle: Any) -> Any:

@@ -20,17 +20,21 @@ def add(x: int, y: int) -> int:
 
 @huey.task()
 def spin(seconds: float) -> bool:
-    work.spin(seconds)
-    return True  # Huey keeps no result that is None
+    return work.spin(seconds)
 
 
 @huey.task()
 def nap(seconds: float) -> bool:
     time.sleep(seconds)
-    return True
+    return True  # Huey keeps no result that is None
 
 
-_TASKS = {"add": add, "spin": spin, "nap": nap}
+@huey.task()
+def mark(number: int) -> int:
+    return work.mark(number)
+
+
+_TASKS = {"add": add, "spin": spin, "nap": nap, "mark": mark}
 
 
 def send(task: str, *args: Any) -> Any:

@@ -12,7 +12,7 @@ from penstock.client.result import AsyncResult
 
 app = Penstock("bench")
 
-_tasks: dict[str, Task] = {"add": app.task(work.add), "spin": app.task(work.spin)}
+_tasks: dict[str, Task] = {"add": app.task(work.add), "spin": app.task(work.spin), "mark": app.task(work.mark)}
 
 
 @app.task

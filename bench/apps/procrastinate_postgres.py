@@ -16,12 +16,19 @@ from bench.apps import work
 _URL, _SCHEMA = os.environ["BENCH_URL"], os.environ["BENCH_SCHEMA"]
 _PLACE = {"conninfo": _URL, "kwargs": {"options": f"-c search_path={_SCHEMA}"}}
 
+_PARAMETERS = {"add": ("x", "y"), "mark": ("number",)}
+
 app = App(connector=PsycopgConnector(**_PLACE))
 
 
 @app.task(name="add")
 def add(x: int, y: int) -> int:
     return work.add(x, y)
+
+
+@app.task(name="mark")
+def mark(number: int) -> int:
+    return work.mark(number)
 
 
 @cache
@@ -39,4 +46,4 @@ def ready(_count: int, _task: str, _args: Sequence[Any]) -> None:
 
 
 def send(task: str, *args: Any) -> None:
-    _opened().tasks[task].defer(**dict(zip(("x", "y"), args, strict=True)))
+    _opened().tasks[task].defer(**dict(zip(_PARAMETERS[task], args, strict=True)))

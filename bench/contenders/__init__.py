@@ -7,13 +7,24 @@ from bench.contender import Contender
 from bench.contenders.bare_sqlite import BareSQLite
 from bench.contenders.huey_sqlite import HueySQLite
 from bench.contenders.penstock_sqlite import PenstockSQLite
-from bench.contenders.postgres import PenstockPostgres, ProcrastinatePostgres
-from bench.contenders.rabbitmq import DramatiqRabbitMQ, PenstockRabbitMQ
-from bench.contenders.redis import BareRedis, CeleryRedis, CeleryThreadsRedis, HueyRedis, PenstockRedis
+from bench.contenders.postgres import PenstockPostgres, PgqueuerPostgres, ProcrastinatePostgres
+from bench.contenders.rabbitmq import CeleryRabbitMQ, DramatiqRabbitMQ, PenstockRabbitMQ, TaskiqRabbitMQ
+from bench.contenders.redis import (
+    ArdiqRedis,
+    BareRedis,
+    BullmqRedis,
+    CeleryRedis,
+    CeleryThreadsRedis,
+    HueyRedis,
+    PenstockRedis,
+    SaqRedis,
+    TaskiqRedis,
+)
 
 CONTENDERS: tuple[Contender, ...] = (
     PenstockSQLite(), BareSQLite(), HueySQLite(),
-    PenstockRedis(), BareRedis(), CeleryRedis(), CeleryThreadsRedis(), HueyRedis(),
-    PenstockPostgres(), ProcrastinatePostgres(),
-    PenstockRabbitMQ(), DramatiqRabbitMQ(),
+    PenstockRedis(), BareRedis(), CeleryRedis(), CeleryThreadsRedis(), HueyRedis(), SaqRedis(), TaskiqRedis(),
+    ArdiqRedis(), BullmqRedis(),
+    PenstockPostgres(), ProcrastinatePostgres(), PgqueuerPostgres(),
+    PenstockRabbitMQ(), CeleryRabbitMQ(), DramatiqRabbitMQ(), TaskiqRabbitMQ(),
 )  # fmt: skip

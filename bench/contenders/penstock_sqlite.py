@@ -19,8 +19,8 @@ class PenstockSQLite(Contender):
     options = "defaults: synchronous FULL, records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "msgspec", "uvloop", "uvicorn", "starlette")
     offers = frozenset((
-        "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "get", "aget", "http", "ready", "import",
-        "help", "idle",
+        "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "http", "ready",
+        "import", "help", "idle", "mark",
     ))  # fmt: skip
     statement = "from penstock import Penstock"
     says = "ready: "

@@ -28,6 +28,7 @@ class OnPostgres(Contender):
     def environment(self, folder: Path) -> dict[str, str]:
         url, _, schema = place("postgres", folder).partition("?schema=")
         own = {"BENCH_URL": url, "BENCH_SCHEMA": schema, "PENSTOCK_BROKER_URL": place("postgres", folder)}
+        own |= {"PGQUEUER_SCHEMA": schema}
         return {**super().environment(folder), **own}
 
     def ended(self, folder: Path) -> int:
@@ -46,7 +47,7 @@ class PenstockPostgres(OnPostgres, PenstockSQLite):
     name = "penstock-postgres"
     options = "defaults: records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "asyncpg", "msgspec", "uvloop")
-    offers = frozenset(("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle"))
+    offers = frozenset(("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle", "mark"))
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
     counts = "SELECT count(*) FROM {schema}.records WHERE state = 'SUCCESS'"
 
@@ -56,7 +57,8 @@ class ProcrastinatePostgres(OnPostgres):
     title = "Procrastinate"
     options = "PsycopgConnector, no result values (it keeps none); worker --concurrency 100 --delete-jobs never"
     packages: ClassVar[tuple[str, ...]] = ("procrastinate", "psycopg")
-    offers = frozenset({"send", "worker"})
+    offers = frozenset({"send", "worker", "import", "idle", "mark"})
+    statement = "import procrastinate"
     app = "bench.apps.procrastinate_postgres"
     backlog = 1_000
     counts = "SELECT count(*) FROM {schema}.procrastinate_jobs WHERE status = 'succeeded'"
@@ -68,3 +70,24 @@ class ProcrastinatePostgres(OnPostgres):
         slots = str(load.slots or 100)
         command = [str(peers.program("procrastinate")), f"--app={self.app}.app", "worker", "--delete-jobs", "never"]
         return [*command, "--concurrency", slots]
+
+
+class PgqueuerPostgres(OnPostgres):
+    name = "pgqueuer-postgres"
+    title = "PgQueuer"
+    options = (
+        "asyncpg, no result values (it keeps none), durability as its default; PgQueuer.run(batch_size=100) on uvloop, "
+        "for two processes twice; results are waited for with CompletionWatcher(debounce=1 ms)"
+    )
+    packages: ClassVar[tuple[str, ...]] = ("pgqueuer", "asyncpg", "uvloop")
+    offers = frozenset({"asend", "send_many", "worker", "workers", "aget", "import", "idle", "mark"})
+    statement = "import pgqueuer"
+    app = "bench.apps.pgqueuer_postgres"
+    counts = "SELECT count(*) FROM {schema}.pgqueuer_log WHERE status = 'successful'"
+
+    def python(self) -> Path:
+        return peers.program("python")
+
+    def worker(self, load: Load) -> list[str]:
+        run = f"{self.python()} -m {self.app} {load.slots or 100}"
+        return ["sh", "-c", " & ".join([run] * load.processes) + "; wait"]

@@ -8,7 +8,7 @@ from typing import ClassVar
 from bench import peers
 from bench.contender import Contender, Load
 from bench.contenders.penstock_sqlite import PenstockSQLite
-from bench.contenders.redis import client
+from bench.contenders.redis import CeleryRedis, TaskiqRedis, client
 from bench.places import place
 
 
@@ -35,7 +35,7 @@ class PenstockRabbitMQ(OnRabbitMQ, PenstockSQLite):
     name = "penstock-rabbitmq"
     options = "defaults: classic queues, records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "hiredis", "msgspec", "uvloop")
-    offers = frozenset(("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle"))
+    offers = frozenset(("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle", "mark"))
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
 
     def ended(self, folder: Path) -> int:
@@ -47,7 +47,8 @@ class DramatiqRabbitMQ(OnRabbitMQ):
     title = "Dramatiq"
     options = "confirm_delivery, results in Redis; dramatiq --processes 1 (2 for two processes) --threads 8"
     packages: ClassVar[tuple[str, ...]] = ("dramatiq", "pika", "redis")
-    offers = frozenset({"send", "worker", "workers", "get"})
+    offers = frozenset({"send", "worker", "workers", "get", "import", "idle", "mark"})
+    statement = "import dramatiq"
     app = "bench.apps.dramatiq_rabbitmq"
     backlog = 3_000
 
@@ -57,6 +58,26 @@ class DramatiqRabbitMQ(OnRabbitMQ):
     def worker(self, load: Load) -> list[str]:
         processes, threads = str(load.processes), str(load.slots or 8)
         return [str(peers.program("dramatiq")), self.app, "--processes", processes, "--threads", threads]
+
+    def ended(self, folder: Path) -> int:
+        return int(client(place("redis", folder)).dbsize())
+
+
+class CeleryRabbitMQ(OnRabbitMQ, CeleryRedis):
+    name = "celery-rabbitmq"
+    options = f"confirm_publish; {CeleryRedis.options}"
+    packages: ClassVar[tuple[str, ...]] = ("celery", "kombu", "amqp", "redis")
+    offers = frozenset({"send", "worker", "workers", "get", "mark"})
+
+    def ended(self, folder: Path) -> int:
+        return int(client(place("redis", folder)).dbsize())
+
+
+class TaskiqRabbitMQ(OnRabbitMQ, TaskiqRedis):
+    name = "taskiq-rabbitmq"
+    options = TaskiqRedis.options.replace("RedisStreamBroker", "AioPikaBroker(qos=200), a quorum queue (its default),")
+    packages: ClassVar[tuple[str, ...]] = ("taskiq", "taskiq-aio-pika", "aio-pika", "taskiq-redis", "uvloop")
+    offers = frozenset({"asend", "worker", "workers", "aget", "mark"})
 
     def ended(self, folder: Path) -> int:
         return int(client(place("redis", folder)).dbsize())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,12 @@ from bench.places import place
 @cache
 def client(url: str) -> Any:
     return redis.Redis.from_url(url)
+
+
+def results(url: str) -> int:
+    """How many keys of a database will expire: for those who keep their results so, the results."""
+    database = url.rpartition("/")[2]
+    return int(client(url).info("keyspace").get(f"db{database}", {"expires": 0})["expires"])
 
 
 class OnRedis(Contender):
@@ -37,7 +44,10 @@ class PenstockRedis(OnRedis, PenstockSQLite):
     name = "penstock-redis"
     options = "defaults: records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "hiredis", "msgspec", "uvloop")
-    offers = frozenset(("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle"))
+    offers = frozenset((
+        "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "ready",
+        "idle", "mark",
+    ))  # fmt: skip
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
 
     def ended(self, folder: Path) -> int:
@@ -64,10 +74,11 @@ class CeleryRedis(OnRedis):
     title = "Celery, prefork"
     options = (
         "acks_late, prefetch multiplier 100, results in Redis; worker --pool prefork -c 1 (2 for two processes) "
-        "-O fair without gossip, mingle and heartbeat"
+        "-O fair without gossip, mingle and heartbeat; CPU likewise"
     )
     packages: ClassVar[tuple[str, ...]] = ("celery", "kombu", "redis", "hiredis")
-    offers = frozenset({"send", "worker", "workers", "get"})
+    offers = frozenset({"send", "worker", "workers", "cpu", "get", "import", "idle", "mark"})
+    statement = "from celery import Celery"
     app = "bench.apps.celery_redis"
     backlog = 3_000
     pool: ClassVar[str] = "prefork"
@@ -84,14 +95,15 @@ class CeleryRedis(OnRedis):
         return load.processes
 
     def ended(self, folder: Path) -> int:
-        return len(client(place("redis", folder)).keys("celery-task-meta-*"))
+        url = place("redis", folder)
+        return results(url) - int(client(url).exists("unacked_mutex"))
 
 
 class CeleryThreadsRedis(CeleryRedis):
     name = "celery-threads-redis"
     title = "Celery, threads"
     options = "as prefork, but worker --pool threads -c 8"
-    offers = frozenset({"send", "worker", "get"})
+    offers = frozenset({"send", "worker", "get", "mark"})
     pool = "threads"
 
     def slots(self, load: Load) -> int:
@@ -103,7 +115,7 @@ class HueyRedis(OnRedis):
     title = "Huey"
     options = "RedisHuey, results stored; consumer -d 0.001 -m 0.01 -n -k thread -w 4, for two processes -k process"
     packages: ClassVar[tuple[str, ...]] = ("huey", "redis")
-    offers = frozenset({"send", "worker", "workers", "get"})
+    offers = frozenset({"send", "worker", "workers", "get", "idle", "mark"})
     app = "bench.apps.huey_redis"
     backlog = 5_000
 
@@ -117,3 +129,118 @@ class HueyRedis(OnRedis):
 
     def ended(self, folder: Path) -> int:
         return int(client(place("redis", folder)).hlen("huey.results.bench"))
+
+
+class AsyncRedis(OnRedis):
+    """A peer whose worker runs coroutines; how many at once, it reads from its environment."""
+
+    offers = frozenset({"asend", "worker", "workers", "nap", "aget", "import", "idle", "mark"})
+    backlog = 5_000
+
+    def python(self) -> Path:
+        return peers.program("python")
+
+    @staticmethod
+    def environed(load: Load, *command: str) -> list[str]:
+        return ["env", f"BENCH_SLOTS={load.slots or 100}", *command]
+
+
+class SaqRedis(AsyncRedis):
+    name = "saq-redis"
+    title = "SAQ"
+    options = (
+        "concurrency 100 (for naps what they ask for), jobs kept; saq --workers 1 (2 for two processes); a result is "
+        "looked for each ms"
+    )
+    packages: ClassVar[tuple[str, ...]] = ("saq", "redis", "hiredis")
+    statement = "from saq import Queue"
+
+    def __init__(self) -> None:
+        self._queued: dict[Path, int] = {}
+
+    def worker(self, load: Load) -> list[str]:
+        saq = [str(peers.program("saq")), f"{self.app}.settings", "--workers", str(load.processes), "--quiet"]
+        return self.environed(load, *saq)
+
+    def call(self, folder: Path, verb: str, **arguments: Any) -> Any:
+        if verb in {"fill", "mark"}:
+            self._queued[folder] = self._queued.get(folder, 0) + arguments["count"]
+        return super().call(folder, verb, **arguments)
+
+    def ended(self, folder: Path) -> int:
+        """A job leaves this set when its result is written, in one transaction."""
+        return self._queued[folder] - int(client(place("redis", folder)).zcard("saq:default:incomplete"))
+
+
+class TaskiqRedis(AsyncRedis):
+    name = "taskiq-redis"
+    title = "Taskiq"
+    options = (
+        "RedisStreamBroker and RedisAsyncResultBackend, acknowledged when saved (its default); taskiq worker "
+        "--workers 1 (2 for two processes) --max-async-tasks 100 --max-prefetch 100 --no-parse; results are waited for "
+        "with check_interval=0.001"
+    )
+    packages: ClassVar[tuple[str, ...]] = ("taskiq", "taskiq-redis", "redis", "hiredis", "uvloop")
+    statement = "from taskiq_redis import RedisStreamBroker"
+
+    def worker(self, load: Load) -> list[str]:
+        slots = str(load.slots or 100)
+        taskiq = [str(peers.program("taskiq")), "worker", f"{self.app}:broker", "--workers", str(load.processes)]
+        return [*taskiq, "--max-async-tasks", slots, "--max-prefetch", "100", "--no-parse", "--log-level", "WARNING"]
+
+    def ended(self, folder: Path) -> int:
+        return results(place("redis", folder))
+
+
+class ArdiqRedis(AsyncRedis):
+    name = "ardiq-redis"
+    title = "ArdiQ (Rust)"
+    options = (
+        "concurrency 100 (for naps what they ask for), prefetch twice that, results kept; ardiq run --workers 1 "
+        "(2 for two processes). It asks for Python 3.12; on 3.11 the type parameters are taken out of its source"
+    )
+    packages: ClassVar[tuple[str, ...]] = ("ardiq",)
+    offers = AsyncRedis.offers | {"send_many", "cpu", "crowd"}
+    statement = "from ardiq import Ardiq"
+    backlog = 20_000
+
+    def worker(self, load: Load) -> list[str]:
+        ardiq = [str(peers.program("ardiq")), "run", f"{self.app}:app", "--quiet", "--workers", str(load.processes)]
+        return self.environed(load, *ardiq)
+
+    def ended(self, folder: Path) -> int:
+        return int(client(place("redis", folder)).zcard("ardiq:default:index:results"))
+
+
+class BullmqRedis(OnRedis):
+    name = "bullmq-redis"
+    title = "BullMQ (Node)"
+    options = (
+        "ioredis, concurrency 100 (for naps what they ask for), completed jobs kept; two processes are two workers"
+    )
+    packages: ClassVar[tuple[str, ...]] = ()
+    offers = frozenset({"asend", "send_many", "worker", "workers", "nap", "crowd", "aget", "idle", "mark"})
+    app = str(Path(__file__).parents[1] / "apps" / "bullmq_redis.cjs")
+    backlog = 20_000
+
+    def lacks(self) -> str:
+        try:
+            peers.node()
+        except peers.MissingError as error:
+            return str(error)
+        return ""
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        return {**super().environment(folder), "NODE_PATH": str(peers.node()[1])}
+
+    def worker(self, load: Load) -> list[str]:
+        return self._command("worker", processes=load.processes, concurrency=load.slots or 100)
+
+    def call(self, folder: Path, verb: str, **arguments: Any) -> Any:
+        return self.run(folder, self._command(verb, **arguments))
+
+    def ended(self, folder: Path) -> int:
+        return int(client(place("redis", folder)).zcard("bull:bench:completed"))
+
+    def _command(self, verb: str, **arguments: Any) -> list[str]:
+        return [peers.node()[0], self.app, verb, json.dumps(arguments)]

@@ -9,25 +9,28 @@ from pathlib import Path
 from bench.contender import Contender, Load
 from bench.measurement import Figure, Measurement
 from bench.outside import drain
+from bench.scale import scaled
 
 SPIN = 0.005  #: seconds of CPU
 NAP = 0.1  #: seconds
 
 
 def _quick(processes: int, contender: Contender, folder: Path) -> Sequence[float]:
-    contender.call(folder, "fill", task="add", args=[1, 2], count=contender.backlog)
-    drained = drain(contender, folder, Load(processes=processes), contender.backlog)
+    count = scaled(contender.backlog, 100)
+    contender.call(folder, "fill", task="add", args=[1, 2], count=count)
+    drained = drain(contender, folder, Load(processes=processes), count)
     return [drained.rate, drained.cost]
 
 
 def _spin(processes: int, contender: Contender, folder: Path) -> Sequence[float]:
-    count = 400 * processes
+    count = scaled(400, 20) * processes
     contender.call(folder, "fill", task="spin", args=[SPIN], count=count)
     return [drain(contender, folder, Load("spin", processes), count).rate]
 
 
 def _nap(slots: int, count: int, contender: Contender, folder: Path) -> Sequence[float]:
     """Per cent of the ideal: every slot takes its next nap at once. The first ones began a nap before their end."""
+    count = scaled(count, 2 * slots)
     contender.call(folder, "fill", task="nap", args=[NAP], count=count)
     taken = drain(contender, folder, Load("nap", slots=slots), count).seconds + NAP
     return [100 * (count / slots * NAP) / taken]
@@ -52,7 +55,7 @@ DRAINING = (
         "naps-10", "nap", (Figure("naps-10", "100 ms async sleeps, 10 at once", "% of ideal"),), partial(_nap, 10, 200)
     ),
     Measurement(
-        "naps-1000", "nap", (Figure("naps-1000", "100 ms async sleeps, 1,000 at once", "% of ideal"),),
+        "naps-1000", "crowd", (Figure("naps-1000", "100 ms async sleeps, 1,000 at once", "% of ideal"),),
         partial(_nap, 1_000, 20_000),
     ),
 )  # fmt: skip

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from bench import load
-from bench.contender import Contender, Load
+from bench.contender import PATIENCE, Contender, Load
 from bench.measurement import Figure, Measurement
-from bench.outside import PATIENCE, worker
+from bench.outside import worker
 from tests.processes import eventually, free_port, listens
 
 CONNECTIONS = 32

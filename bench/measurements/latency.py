@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.contender import Contender, Load
 from bench.measurement import Figure, Measurement
 from bench.outside import worker
+from bench.scale import scaled
 
 COUNT = 300
 PAUSE = 0.005  #: seconds between a result and the next call: everybody is asleep again
@@ -18,7 +19,7 @@ PAUSE = 0.005  #: seconds between a result and the next call: everybody is aslee
 def _latency(verb: str, contender: Contender, folder: Path) -> Sequence[float]:
     """Milliseconds: the median and the 99th percentile."""
     with worker(contender, folder, Load(processes=2)):
-        taken = contender.call(folder, verb, count=COUNT, pause=PAUSE)
+        taken = contender.call(folder, verb, count=scaled(COUNT, 10), pause=PAUSE)
     return [1000 * statistics.median(taken), 1000 * statistics.quantiles(taken, n=100)[98]]
 
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.contender import Contender, Load
+from bench.contender import PATIENCE, Contender, Load
 from bench.measurement import Figure, Measurement
-from bench.outside import PATIENCE, worker
+from bench.outside import worker
 from tests.processes import eventually, free_port, listens, tree
 
 SETTLED = 1.5  #: seconds of rest before the look

@@ -9,9 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.contender import Contender, Load
+from bench.contender import PATIENCE, Contender, Load
 from bench.measurement import Figure, Measurement
-from bench.outside import PATIENCE
 from tests.processes import eventually
 
 TIMES = 5

@@ -7,28 +7,29 @@ from pathlib import Path
 
 from bench.contender import Contender
 from bench.measurement import Figure, Measurement
+from bench.scale import scaled
 
 BATCH = 1_000
 
 
 def _one_by_one(contender: Contender, folder: Path) -> Sequence[float]:
-    return [contender.call(folder, "submit", count=1_500)]
+    return [contender.call(folder, "submit", count=scaled(1_500))]
 
 
 def _alone(contender: Contender, folder: Path) -> Sequence[float]:
-    return [contender.call(folder, "asubmit", count=1_500, width=1)]
+    return [contender.call(folder, "asubmit", count=scaled(1_500), width=1)]
 
 
 def _crowd(contender: Contender, folder: Path) -> Sequence[float]:
-    return [contender.call(folder, "asubmit", count=6_400, width=32)]
+    return [contender.call(folder, "asubmit", count=scaled(6_400, 32), width=32)]
 
 
 def _throng(contender: Contender, folder: Path) -> Sequence[float]:
-    return [contender.call(folder, "asubmit", count=20_000, width=1_000)]
+    return [contender.call(folder, "asubmit", count=scaled(20_000, 1_000), width=1_000)]
 
 
 def _bulk(contender: Contender, folder: Path) -> Sequence[float]:
-    return [contender.call(folder, "bulk", count=20_000, size=BATCH)]
+    return [contender.call(folder, "bulk", count=scaled(20_000, BATCH), size=BATCH)]
 
 
 SUBMITTING = (
