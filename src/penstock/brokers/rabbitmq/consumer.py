@@ -1,14 +1,16 @@
 """Takes messages under one lease: asks for batches while there are any, and has itself woken by the next one otherwise.
 
-Asking (basic.get, pipelined) takes as much as there is room for, in the order of the levels, and leaves nothing behind
-at a worker that is busy. Queues of type quorum answer that slowly; they are consumed for the moment of each fetch.
+A batch is a consumer that lives for a moment and is limited to as much as there is room for: the server sends what is
+there between its two answers, which costs it half as much as questions for single messages (basic.get). So levels keep
+their order, and nothing is left behind at a worker that is busy. Queues of type quorum send a little later than they
+answer; they are consumed until nothing more comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -208,9 +210,14 @@ class RabbitConsumer(Consumer):
         return found
 
     async def _asked(self, channel: Channel, asked: dict[str, int]) -> dict[str, list[Arrived]]:
-        within = self._broker.driver.working.within
-        pending = {name: channel.get([(name, count)]) for name, count in asked.items()}
-        return {name: await within(answer) for name, answer in pending.items()}
+        tags: dict[str, str] = {}
+        calls: list[asyncio.Future[bytes]] = []
+        for name, count in asked.items():
+            more, others = self._subscription(channel, [name], count)
+            tags, calls = tags | more, calls + others
+        await self._all(calls)
+        await self._cancel(channel, tags)  # not in the same write: a channel of RabbitMQ 3.10 dies of that
+        return self._sorted(tags, asked)
 
     def _shares(self, names: Sequence[str], room: int) -> dict[str, int]:
         """How many to ask each for: equal shares, and no more at a time than a batch's bytes will probably hold."""
@@ -256,34 +263,45 @@ class RabbitConsumer(Consumer):
 
     async def _sleep(self, channel: Channel, limit: int) -> list[Delivery]:
         """Be a consumer of all queues until a message comes, or something else does; then be none any more."""
-        line = self._broker.driver.working
         sources = [source for step in (*STEPS, 0) for source in self._open(step)]
-        tags = await self._subscribe(channel, [source for source in sources if not source.quorum], 1)
-        quorum = [source for source in sources if source.quorum]
+        tags, calls = self._subscription(channel, [source.name for source in sources if not source.quorum], 1)
+        quorum = [source.name for source in sources if source.quorum]
         if quorum:
             most = max(1, min(limit, BATCH_BYTES // self._typical) // len(quorum))
-            tags |= await self._subscribe(channel, quorum, most)
+            more, others = self._subscription(channel, quorum, most)
+            tags, calls = tags | more, calls + others
+        await self._all(calls)
         await self._woken.wait()
         if quorum and self._pushed:
             await self._more(limit)
-        ending = [channel.call(methods.CANCEL, methods.cancel(tag)) for tag in tags]
-        for answer in ending:
-            await line.within(answer)
-        arrived: dict[str, list[Arrived]] = {source.name: [] for source in sources}
+        await self._cancel(channel, tags)
+        return self._batch(self._taken(self._sorted(tags, [source.name for source in sources])), limit)
+
+    def _subscription(
+        self, channel: Channel, names: Sequence[str], prefetch: int
+    ) -> tuple[dict[str, str], list[asyncio.Future[bytes]]]:
+        """Consume these: tags, none used twice (quorum queues mind), with their queues, and the answers."""
+        tags = {f"{next(self._numbers)}": name for name in names}
+        calls = [channel.call(methods.QOS, methods.qos(prefetch))]
+        calls += [channel.call(methods.CONSUME, methods.consume(name, tag)) for tag, name in tags.items()]
+        return tags, calls
+
+    async def _cancel(self, channel: Channel, tags: Iterable[str]) -> None:
+        """Consume no more: what comes has come before the answers."""
+        await self._all([channel.call(methods.CANCEL, methods.cancel(tag)) for tag in tags])
+
+    async def _all(self, answers: Sequence[asyncio.Future[bytes]]) -> None:
+        """Wait for answers, which come in the order of their questions."""
+        for answer in answers:
+            await self._broker.driver.working.within(answer)
+
+    def _sorted(self, tags: Mapping[str, str], names: Iterable[str]) -> dict[str, list[Arrived]]:
+        """What was sent since the last look, by queue."""
+        arrived: dict[str, list[Arrived]] = {name: [] for name in names}
         for each in self._pushed:
             arrived[tags[each.consumer]].append(each)
         self._pushed.clear()
-        return self._batch(self._taken(arrived), limit)
-
-    async def _subscribe(self, channel: Channel, sources: Sequence[Source], prefetch: int) -> dict[str, str]:
-        """Consumer tags, none used twice (quorum queues mind), and the names of their queues."""
-        tags = {f"{next(self._numbers)}": source.name for source in sources}
-        line = self._broker.driver.working
-        calls = [channel.call(methods.QOS, methods.qos(prefetch))]
-        calls += [channel.call(methods.CONSUME, methods.consume(name, tag)) for tag, name in tags.items()]
-        for answer in calls:
-            await line.within(answer)
-        return tags
+        return arrived
 
     async def _more(self, limit: int) -> None:
         """Let a quorum queue go on for as long as it gives."""
