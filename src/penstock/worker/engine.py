@@ -110,7 +110,7 @@ class Engine:
             recorder=self.recorder,
             monotonic=monotonic,
         )
-        self.intake = Intake(self._room, self._take, self._fetched, self.floor.quick)
+        self.intake = Intake(self._room, self._take, self._fetched, self._busy)
         self.watch = Watch(
             self.floor, self.starter, self.returns, self._changed, monotonic, park_after=app.settings.park_after
         )
@@ -232,6 +232,10 @@ class Engine:
             self._quota += sum(not job.begun for job in jobs)
             if self._quota <= 0 and not self.floor.held:
                 self._full()
+
+    def _busy(self) -> bool:
+        """A fetch had better wait for the next write, whose transaction it can share."""
+        return self.setup.backends.shared and self.floor.quick()
 
     def _writing(self) -> None:
         self.intake.join()

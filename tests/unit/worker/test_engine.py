@@ -18,6 +18,7 @@ from penstock.core.errors import Reject, Retry, SoftTimeLimitExceeded
 from penstock.core.message import Standing
 from penstock.core.states import FAILURE, PENDING, REVOKED, STARTED, SUCCESS
 from penstock.worker import watch
+from penstock.worker.load import Kind
 from tests.unit.worker.parts import Bench, app_in_memory, on_bench, soon, turns
 
 
@@ -207,6 +208,26 @@ async def test_what_waits_behind_slow_tasks_is_handed_back_uncharged() -> None:
         assert (await bench.ended(task_ids[0])).state == SUCCESS
         records = await bench.backends.results.records.get(task_ids)
         assert [records[task_id].deliveries for task_id in task_ids] == [0, 0, 0]
+
+    await on_bench(app, test, threads=1)
+
+
+@pytest.mark.parametrize(("results", "held"), [("", 200), ("memory://elsewhere", 300)])
+async def test_a_fetch_waits_for_a_write_only_where_it_can_share_its_transaction(results: str, held: int) -> None:
+    app = app_in_memory(result_backend=results or None)
+    gate = threading.Event()
+    app.task(name="slow")(lambda: gate.wait(5) and None)
+
+    async def test(bench: Bench) -> None:
+        engine = bench.engine
+        engine.executor.checks.kinds["slow"] = Kind(False, 0.000_1)
+        engine.floor._plain.mean = engine.floor._async.mean = 0.000_1
+        for _ in range(350):
+            await bench.send("slow")
+        await soon(lambda: len(engine.floor.held) >= held)
+        await turns()
+        assert len(engine.floor.held) == held
+        gate.set()
 
     await on_bench(app, test, threads=1)
 
