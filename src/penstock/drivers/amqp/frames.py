@@ -104,11 +104,11 @@ def unpack_properties(frame: bytes) -> tuple[int, dict[str, Any], dict[str, Any]
         at = _PROPERTIES.size
         found: dict[str, Any] = {}
         headers: dict[str, Any] = {}
-        for bit, (key, kind) in enumerate(PROPERTIES):
-            if not flags & (1 << (15 - bit)):
-                continue
+        for key, kind in _FLAGGED.get(flags) or _flagged(flags):
             if kind == "s":
-                found[key], at = text(frame, at)
+                end = at + 1 + frame[at]
+                found[key] = frame[at + 1 : end].decode("utf-8", "surrogateescape")
+                at = end
             elif kind == "o":
                 found[key] = frame[at]
                 at += 1
@@ -120,6 +120,16 @@ def unpack_properties(frame: bytes) -> tuple[int, dict[str, Any], dict[str, Any]
     except (error, IndexError, ValueError, OverflowError) as fault:
         raise Malformed(f"a content header: {fault}") from fault
     return size, found, headers
+
+
+_FLAGGED: dict[int, tuple[tuple[str, str], ...]] = {}  # the properties by flags, of which a few come all the time
+
+
+def _flagged(flags: int) -> tuple[tuple[str, str], ...]:
+    found = tuple(each for bit, each in enumerate(PROPERTIES) if flags & (1 << (15 - bit)))
+    if len(_FLAGGED) < 256:
+        _FLAGGED[flags] = found
+    return found
 
 
 def _pack_timestamp(value: datetime | int) -> bytes:
@@ -214,14 +224,31 @@ def unpack_table(data: bytes, at: int) -> tuple[dict[str, Any], int]:
     found: dict[str, Any] = {}
     while at < end:
         stop = at + 1 + data[at]
-        key = data[at + 1 : stop].decode("utf-8", "surrogateescape")
-        if data[stop] == 0x53:  # S, by far the most
+        raw = data[at + 1 : stop]
+        key = _NAMES.get(raw) or _name(raw)
+        kind = data[stop]
+        if kind == 0x53:  # S, by far the most
             start = stop + 5
             at = start + _LONG.unpack_from(data, stop + 1)[0]
-            found[key] = _texts(data[start:at])
+            try:
+                found[key] = data[start:at].decode()
+            except UnicodeDecodeError:
+                found[key] = data[start:at]
+        elif kind == 0x56:  # V, nothing
+            found[key], at = None, stop + 1
         else:
             found[key], at = unpack_value(data, stop)
     return found, end
+
+
+_NAMES: dict[bytes, str] = {}  # a few names come all the time
+
+
+def _name(data: bytes) -> str:
+    key = data.decode("utf-8", "surrogateescape")
+    if len(_NAMES) < 256:
+        _NAMES[data] = key
+    return key
 
 
 def unpack_value(data: bytes, at: int) -> tuple[Any, int]:
