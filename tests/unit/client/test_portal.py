@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures.thread
 import gc
+import signal
 import threading
 import uuid
 import weakref
@@ -110,6 +111,46 @@ def test_errors_come_through(blocks: bool) -> None:
     with pytest.raises(KeyError):
         made.portal.call(fail)
     made.portal.close()
+
+
+def test_a_call_that_is_interrupted_ends_its_work() -> None:
+    ended = threading.Event()
+
+    async def wait(_: Submitter) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.set()
+            raise
+
+    made = Made(blocks=False)
+    with pytest.raises(KeyboardInterrupt):
+        made.portal.call(wait)
+    assert ended.wait(5.0)
+    made.portal.close()
+
+
+def test_an_error_that_came_through_leaves_no_cycle_behind() -> None:
+    class Known(Exception):
+        pass
+
+    async def fail(_: Submitter) -> None:
+        raise Known
+
+    made = Made(blocks=False)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(Known) as caught:
+            made.portal.call(fail)
+        found = weakref.ref(caught.value)
+        del caught
+        made.portal.call(ping)
+        assert found() is None
+    finally:
+        gc.enable()
+        made.portal.close()
 
 
 @pytest.mark.parametrize("blocks", [True, False])
