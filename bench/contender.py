@@ -28,6 +28,7 @@ class Load:
     task: str = "add"  #: "add": nothing to do; "spin": CPU; "nap": waits; "mark": leaves a line
     processes: int = 1
     slots: int | None = None  #: tasks at once in a process; None: the contender's own choice
+    options: tuple[str, ...] = ()  #: for a worker of Penstock
 
 
 class Contender(ABC):
@@ -78,7 +79,11 @@ class Contender(ABC):
 
     def call(self, folder: Path, verb: str, **arguments: Any) -> Any:
         """Have its own Python do a verb of bench/inside.py; return what that prints."""
-        return self.run(folder, [str(self.python()), "-m", "bench.inside", self.app, verb, json.dumps(arguments)])
+        return self.run(folder, self._inside(self.python(), self.app, verb, **arguments))
+
+    @staticmethod
+    def _inside(python: Path, app: str, verb: str, **arguments: Any) -> list[str]:
+        return [str(python), "-m", "bench.inside", app, verb, json.dumps(arguments)]
 
     def run(self, folder: Path, command: list[str]) -> Any:
         """Run a program to its end; return the JSON that it prints."""

@@ -45,6 +45,8 @@ def bulk(app: App, count: int, size: int) -> float:
 def asubmit(app: App, count: int, width: int) -> float:
     """Tasks a second from `width` coroutines, each of which sends one after the other."""
 
+    _ready(app, count + WARM, "add", [1, 2])
+
     async def sender(share: int) -> None:
         for number in range(share):
             await app.asend("add", number, 1)

@@ -71,6 +71,8 @@ async def _rate(port: int, requests: Iterator[bytes], status: int, connections: 
     await asyncio.wait(ended, timeout=seconds / 10, return_when=asyncio.FIRST_COMPLETED)
     before, start = count, time.perf_counter()
     await asyncio.wait(ended, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    if count == before and not any(each.done() for each in ended):
+        raise RuntimeError(f"no answer within {seconds} s")
     found = (count - before) / (time.perf_counter() - start)
     for connection in each:
         connection.close()

@@ -21,9 +21,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """`run` returns one number for each figure, in their order."""
+    """`run` returns one number for each figure, in their order. PATIENCE bounds each of its steps."""
 
     name: str  #: what ONLY= picks it by
     needs: str  #: what a contender must offer
     figures: tuple[Figure, ...]
     run: Callable[[Contender, Path], Sequence[float]]
+    seconds: float = 5.0  #: that it takes for one contender, roughly, on a quiet machine
+    rounds: int = 3  #: at most so many: what hardly varies, or takes long, is measured once

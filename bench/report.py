@@ -17,7 +17,7 @@ Row = Sequence[str]
 def page(results: Results, contenders: Sequence[Contender], measurements: Sequence[Measurement]) -> str:
     """Markdown."""
     figures = [figure for measurement in measurements for figure in measurement.figures]
-    parts = ["# Benchmarks", _how(results)]
+    parts = ["# Benchmarks", _how(results), "![Tasks a second on each broker](images/benchmarks.svg)", ""]
     for broker in dict.fromkeys(each.broker for each in contenders):
         group = [each for each in contenders if each.broker == broker]
         parts += [f"## On {broker}", "", *_table(_comparison(results, group, figures)), ""]
@@ -26,6 +26,8 @@ def page(results: Results, contenders: Sequence[Contender], measurements: Sequen
     if missing := results.about["missing"]:
         lines = [f"- {name}: {why.splitlines()[0]}" for name, why in missing.items()]
         parts += ["", "## What was not measured", "", *lines]
+    if results.skipped:
+        parts += ["", "## What there was no time for", "", *(f"- {each}" for each in results.skipped)]
     if results.failures:
         parts += ["", "## What failed", "", *(f"- {each.splitlines()[0]}" for each in results.failures)]
     return "\n".join(parts) + "\n"
@@ -36,7 +38,14 @@ def data(results: Results) -> str:
     kept = {"about": results.about, "rounds": results.rounds, "values": results.values}
     return (
         json.dumps(
-            {**kept, "syncs_us": results.syncs, "idle_percent": results.idle, "failures": results.failures}, indent=1
+            {
+                **kept,
+                "syncs_us": results.syncs,
+                "idle_percent": results.idle,
+                "skipped": results.skipped,
+                "failures": results.failures,
+            },
+            indent=1,
         )
         + "\n"
     )
@@ -46,18 +55,20 @@ def _how(results: Results) -> str:
     date, machine = results.about["date"], results.about["machine"]
     return f"""
 Made by `make bench` on {date}: {machine["cores"]} cores of {machine["cpu"]}, {machine["memory_gib"]} GiB, Linux. Each
-cell is the median of {results.rounds} rounds, with the lowest and the highest in parentheses. In a round all contenders
-are measured one right after the other. Beside a contender stands how many times as good Penstock is (above 1: better),
-which is made within each round.
+cell is the median of up to {results.rounds} rounds, with the lowest and the highest in parentheses; what stands
+alone was measured once. In a round all contenders are measured one right after the other. Beside a contender stands how
+many times as good Penstock is (above 1: better), which is made within each round.
 
 Absolute figures are those of this machine in that hour, with whatever else ran on it; the ratios are what counts. A
 measurement waits for the machine to be idle, but not for ever: it was {_spread(results.idle)} % idle before them. Every
-contender syncs each commit; writing and syncing 4 KiB took {_spread(results.syncs)} µs before the measurements: that is
-what single submissions on SQLite are made of.
+contender syncs each commit (Redis its append-only file once a second); writing and syncing 4 KiB took
+{_spread(results.syncs)} µs before the measurements: that is what single submissions on SQLite are made of.
 
-A drain counts from the first look from outside that sees an ending to the one that sees them all as SUCCESS (for Huey
-and Celery: with a stored result); the start of the worker stands in rows of its own. Load generator and clients run on
-the same cores. CPU is that of all of a worker's processes, without the server's: a busy machine changes it far less.
+A drain counts from the first look from outside that sees an ending to the one that sees them all ended well where the
+results are kept (PgQueuer and Procrastinate keep none: where their jobs are); the start of the worker stands in rows of
+its own. Before a run every contender runs 50 tasks, each of which must run once, and this count is checked, too. Load
+generator and clients run on the same cores. CPU is that of all of a worker's processes, without the server's: a busy
+machine changes it far less.
 """
 
 
@@ -91,7 +102,12 @@ def _standing(results: Results) -> Iterator[Row]:
     for goal in GOALS:
         found = goal.found(results)
         if found is not None:
-            yield (goal.title, _wanted(goal), f"{_cell(found)} {goal.unit}", "met" if goal.met(found) else "not yet")
+            yield (
+                goal.title,
+                _wanted(goal),
+                f"{_cell(found)} {goal.unit}",
+                "reached" if goal.met(found) else "**not**",
+            )
 
 
 def _wanted(goal: Goal) -> str:
@@ -114,6 +130,8 @@ def _table(rows: Iterator[Row]) -> Iterator[str]:
 def _cell(summary: Summary | None) -> str:
     if summary is None:
         return ""
+    if summary.count == 1:
+        return _number(summary.median)
     return f"{_number(summary.median)} ({_number(summary.least)} to {_number(summary.most)})"
 
 

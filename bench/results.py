@@ -15,6 +15,7 @@ class Summary:
     median: float
     least: float
     most: float
+    count: int  #: of rounds
 
 
 @dataclass(slots=True)
@@ -27,6 +28,7 @@ class Results:
     syncs: list[float] = field(default_factory=list)  #: microseconds, before each measurement
     idle: list[float] = field(default_factory=list)  #: per cent, before each measurement
     failures: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)  #: for want of time
 
     def add(self, figure: str, contender: str, number: int, value: float) -> None:
         self.values.setdefault(figure, {}).setdefault(contender, {})[number] = value
@@ -44,4 +46,4 @@ class Results:
 
 
 def _summary(values: list[float]) -> Summary | None:
-    return Summary(statistics.median(values), min(values), max(values)) if values else None
+    return Summary(statistics.median(values), min(values), max(values), len(values)) if values else None

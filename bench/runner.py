@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from bench.results import Results
 from bench.scale import SCALE
 
 CALM = 90.0  #: per cent of the cores idle: then a measurement begins …
+LIMIT = 60 * float(os.environ.get("MINUTES") or 38)  #: seconds after which nothing new is begun
+_BESIDE = 0.5  #: seconds around each measurement
 LONGEST = 8.0  #: … or when it has waited for so many seconds,
 ALLOWANCE = 180.0 if SCALE == 1 else 0.0  #: or the run for so many in all
 
@@ -22,14 +25,28 @@ ALLOWANCE = 180.0 if SCALE == 1 else 0.0  #: or the run for so many in all
 def run(contenders: Sequence[Contender], measurements: Sequence[Measurement], rounds: int) -> Results:
     """Measure; tell each number as it comes. What fails is noted, and the rest goes on."""
     results = Results(rounds)
-    patience = _Patience()
+    patience, start = _Patience(), time.monotonic()
     for number in range(rounds):
         for measurement in measurements:
-            able = [each for each in contenders if measurement.needs in each.offers]
+            able = _able(contenders, measurement) if number < measurement.rounds else []
+            if able and time.monotonic() - start > LIMIT:
+                results.skipped.append(f"{measurement.name}, round {number + 1}")
+                print(f"round {number + 1}/{rounds}  {measurement.name:12} skipped: {LIMIT / 60:.0f} minutes are over")
+                continue
             turn = number % len(able) if able else 0
             for contender in (*able[turn:], *able[:turn]):
                 _measure(results, measurement, contender, number, patience)
     return results
+
+
+def estimated(contenders: Sequence[Contender], measurements: Sequence[Measurement], rounds: int) -> float:
+    """Minutes that it should take on a quiet machine, some waiting for its quiet included."""
+    each = (len(_able(contenders, one)) * min(rounds, one.rounds) * (one.seconds + _BESIDE) for one in measurements)
+    return (sum(each) + ALLOWANCE / 3) / 60
+
+
+def _able(contenders: Sequence[Contender], measurement: Measurement) -> list[Contender]:
+    return [each for each in contenders if measurement.needs in each.offers]
 
 
 class _Patience:

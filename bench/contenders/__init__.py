@@ -7,14 +7,16 @@ from bench.contender import Contender
 from bench.contenders.bare_sqlite import BareSQLite
 from bench.contenders.huey_sqlite import HueySQLite
 from bench.contenders.penstock_sqlite import PenstockSQLite
-from bench.contenders.postgres import PenstockPostgres, PgqueuerPostgres, ProcrastinatePostgres
-from bench.contenders.rabbitmq import CeleryRabbitMQ, DramatiqRabbitMQ, PenstockRabbitMQ, TaskiqRabbitMQ
+from bench.contenders.postgres import BarePostgres, PenstockPostgres, PgqueuerPostgres, ProcrastinatePostgres
+from bench.contenders.rabbitmq import BareRabbitMQ, CeleryRabbitMQ, DramatiqRabbitMQ, PenstockRabbitMQ, TaskiqRabbitMQ
 from bench.contenders.redis import (
     ArdiqRedis,
     BareRedis,
     BullmqRedis,
     CeleryRedis,
     CeleryThreadsRedis,
+    FastapiTaskiq,
+    FlaskCelery,
     HueyRedis,
     PenstockRedis,
     SaqRedis,
@@ -24,7 +26,7 @@ from bench.contenders.redis import (
 CONTENDERS: tuple[Contender, ...] = (
     PenstockSQLite(), BareSQLite(), HueySQLite(),
     PenstockRedis(), BareRedis(), CeleryRedis(), CeleryThreadsRedis(), HueyRedis(), SaqRedis(), TaskiqRedis(),
-    ArdiqRedis(), BullmqRedis(),
-    PenstockPostgres(), ProcrastinatePostgres(), PgqueuerPostgres(),
-    PenstockRabbitMQ(), CeleryRabbitMQ(), DramatiqRabbitMQ(), TaskiqRabbitMQ(),
+    ArdiqRedis(), BullmqRedis(), FlaskCelery(), FastapiTaskiq(),
+    PenstockPostgres(), BarePostgres(), ProcrastinatePostgres(), PgqueuerPostgres(),
+    PenstockRabbitMQ(), BareRabbitMQ(), CeleryRabbitMQ(), DramatiqRabbitMQ(), TaskiqRabbitMQ(),
 )  # fmt: skip

@@ -20,14 +20,14 @@ class PenstockSQLite(Contender):
     packages: ClassVar[tuple[str, ...]] = ("penstock", "msgspec", "uvloop", "uvicorn", "starlette")
     offers = frozenset((
         "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "http", "ready",
-        "import", "help", "idle", "mark",
+        "import", "help", "idle", "mark", "backlog", "watch",
     ))  # fmt: skip
     statement = "from penstock import Penstock"
     says = "ready: "
 
     def worker(self, load: Load) -> list[str]:
         slots = [] if load.slots is None else ["--concurrency", str(load.slots)]
-        return [_PENSTOCK, "worker", self.app, "--processes", str(load.processes), *slots]
+        return [_PENSTOCK, "worker", self.app, "--processes", str(load.processes), *slots, *load.options]
 
     def server(self, port: int, processes: int) -> list[str]:
         return [_PENSTOCK, "api", self.app, "--port", str(port), "--processes", str(processes)]

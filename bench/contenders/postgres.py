@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -47,9 +48,26 @@ class PenstockPostgres(OnPostgres, PenstockSQLite):
     name = "penstock-postgres"
     options = "defaults: records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "asyncpg", "msgspec", "uvloop")
-    offers = frozenset(("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle", "mark"))
+    offers = frozenset(
+        ("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle", "mark", "backlog")
+    )
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
     counts = "SELECT count(*) FROM {schema}.records WHERE state = 'SUCCESS'"
+
+
+class BarePostgres(PenstockPostgres):
+    name = "bare-postgres"
+    title = "bare asyncpg"
+    options = (
+        "the rows that Penstock writes, checking nothing; batches of 100, one settled and the next one claimed in one "
+        "statement"
+    )
+    packages: ClassVar[tuple[str, ...]] = ("asyncpg", "uvloop")
+    offers = frozenset({"asend", "send_many", "worker"})
+    app = "bench.apps.bare_postgres"
+
+    def worker(self, load: Load) -> list[str]:
+        return [sys.executable, "-m", self.app, load.task]
 
 
 class ProcrastinatePostgres(OnPostgres):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bench import peers
 from bench.contender import Contender, Load
@@ -35,11 +35,35 @@ class PenstockRabbitMQ(OnRabbitMQ, PenstockSQLite):
     name = "penstock-rabbitmq"
     options = "defaults: classic queues, records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "hiredis", "msgspec", "uvloop")
-    offers = frozenset(("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle", "mark"))
+    offers = frozenset(
+        ("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle", "mark", "backlog")
+    )
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
 
     def ended(self, folder: Path) -> int:
         return int(client(place("redis", folder)).hget("penstock:counts", "SUCCESS") or 0)
+
+
+class BareRabbitMQ(PenstockRabbitMQ):
+    """What Penstock has queued, drained by others."""
+
+    name = "bare-rabbitmq"
+    title = "bare pika, redis-py"
+    options = (
+        "a thousand messages ahead; for each hundred one script that writes what Penstock's ending leaves and checks "
+        "nothing, then one acknowledgement"
+    )
+    packages: ClassVar[tuple[str, ...]] = ("pika", "redis", "hiredis")
+    offers = frozenset({"worker"})
+
+    def worker(self, load: Load) -> list[str]:
+        del load
+        return [str(peers.program("python")), "-m", "bench.apps.bare_rabbitmq"]
+
+    def call(self, folder: Path, verb: str, **arguments: Any) -> Any:
+        if verb == "versions":  # the worker's, not those of what fills the queue
+            return self.run(folder, self._inside(peers.program("python"), "bench.apps.work", verb, **arguments))
+        return super().call(folder, verb, **arguments)
 
 
 class DramatiqRabbitMQ(OnRabbitMQ):

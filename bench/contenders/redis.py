@@ -45,8 +45,8 @@ class PenstockRedis(OnRedis, PenstockSQLite):
     options = "defaults: records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "hiredis", "msgspec", "uvloop")
     offers = frozenset((
-        "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "ready",
-        "idle", "mark",
+        "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "http",
+        "ready", "idle", "mark", "backlog", "watch",
     ))  # fmt: skip
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
 
@@ -244,3 +244,43 @@ class BullmqRedis(OnRedis):
 
     def _command(self, verb: str, **arguments: Any) -> list[str]:
         return [peers.node()[0], self.app, verb, json.dumps(arguments)]
+
+
+class FlaskCelery(CeleryRedis):
+    name = "flask-celery"
+    title = "Flask, Celery"
+    options = (
+        "the tasks of the column of Celery; gunicorn --worker-class gthread --threads 8 --keep-alive 75, --workers 1 "
+        "(2 for two processes)"
+    )
+    packages: ClassVar[tuple[str, ...]] = ("flask", "gunicorn", "celery", "redis", "hiredis")
+    offers = frozenset({"http"})
+    app = "bench.apps.celery_redis"
+
+    def server(self, port: int, processes: int) -> list[str]:
+        gunicorn = [str(peers.program("gunicorn")), "bench.apps.flask_celery:app", "--bind", f"127.0.0.1:{port}"]
+        return [
+            *gunicorn,
+            "--workers",
+            str(processes),
+            "--worker-class",
+            "gthread",
+            "--threads",
+            "8",
+            "--keep-alive",
+            "75",
+        ]
+
+
+class FastapiTaskiq(TaskiqRedis):
+    name = "fastapi-taskiq"
+    title = "FastAPI, Taskiq"
+    options = "the tasks of the column of Taskiq; uvicorn with uvloop and httptools, --workers 1 (2 for two processes)"
+    packages: ClassVar[tuple[str, ...]] = ("fastapi", "uvicorn", "uvloop", "httptools", "taskiq", "taskiq-redis")
+    offers = frozenset({"http"})
+    app = "bench.apps.taskiq_redis"
+
+    def server(self, port: int, processes: int) -> list[str]:
+        uvicorn = [str(peers.program("uvicorn")), "bench.apps.fastapi_taskiq:app", "--port", str(port)]
+        quick = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+        return [*uvicorn, *quick, "--workers", str(processes)]

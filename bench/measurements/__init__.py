@@ -9,5 +9,6 @@ from bench.measurements.latency import LATENCY
 from bench.measurements.memory import MEMORY
 from bench.measurements.starting import STARTING
 from bench.measurements.submitting import SUBMITTING
+from bench.measurements.watching import WATCHING
 
-MEASUREMENTS: tuple[Measurement, ...] = (*SUBMITTING, *DRAINING, *LATENCY, *HTTP, *STARTING, *MEMORY)
+MEASUREMENTS: tuple[Measurement, ...] = (*SUBMITTING, *DRAINING, *LATENCY, *HTTP, *STARTING, *MEMORY, *WATCHING)

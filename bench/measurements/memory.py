@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from bench.contender import PATIENCE, Contender, Load
 from bench.measurement import Figure, Measurement
 from bench.outside import worker
+from bench.scale import scaled
 from tests.processes import eventually, free_port, listens, tree
 
 SETTLED = 1.5  #: seconds of rest before the look
@@ -22,6 +24,22 @@ def _worker(contender: Contender, folder: Path) -> Sequence[float]:
         time.sleep(SETTLED)
         sizes = [_pss(pid) for pid in tree(process.pid)]
     return [max(sizes), sum(sizes)]
+
+
+def _loaded(contender: Contender, folder: Path) -> Sequence[float]:
+    """MiB of all processes of a worker with two, at most, while it drains a backlog."""
+    count = scaled(contender.backlog, 100)
+    contender.call(folder, "fill", task="add", args=[1, 2], count=count)
+    found = [0.0]
+    with worker(contender, folder, Load(processes=2)) as process:
+
+        def drained() -> bool:
+            with contextlib.suppress(OSError):  # a process that has just ended
+                found.append(sum(_pss(pid) for pid in tree(process.pid)))
+            return contender.ended(folder) >= count
+
+        eventually(drained, within=PATIENCE, every=0.1, what=f"{count} endings")
+    return [max(found)]
 
 
 def _api(contender: Contender, folder: Path) -> Sequence[float]:
@@ -51,7 +69,11 @@ MEMORY = (
         "memory", "idle", (
             _figure("pss-largest", "idle worker, two processes: its largest process"),
             _figure("pss-all", "idle worker, two processes: all its processes"),
-        ), _worker,
+        ), _worker, 5, 1,
     ),
-    Measurement("memory-api", "http", (_figure("pss-api", "idle HTTP server, one process"),), _api),
+    Measurement(
+        "memory-loaded", "idle", (_figure("pss-loaded", "draining worker, two processes: all its processes, at most"),),
+        _loaded, 6, 1,
+    ),
+    Measurement("memory-api", "http", (_figure("pss-api", "idle HTTP server, one process"),), _api, 4, 1),
 )  # fmt: skip

@@ -64,8 +64,8 @@ def _figure(name: str, title: str) -> tuple[Figure]:
 
 
 STARTING = (
-    Measurement("ready", "ready", _figure("ready", "worker, two processes: start to ready"), _ready),
-    Measurement("first", "idle", _figure("first", "worker, two processes: start to first result"), _worker),
-    Measurement("import", "import", _figure("import", "import of the app's class"), _import),
-    Measurement("help", "help", _figure("help", "penstock --help"), _help),
+    Measurement("ready", "ready", _figure("ready", "worker, two processes: start to ready"), _ready, 1.5, 1),
+    Measurement("first", "idle", _figure("first", "worker, two processes: start to first result"), _worker, 2.5, 2),
+    Measurement("import", "import", _figure("import", "import of the app's class"), _import, 1.5, 1),
+    Measurement("help", "help", _figure("help", "penstock --help"), _help, 0.5, 1),
 )
