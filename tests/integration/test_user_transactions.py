@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
@@ -22,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from penstock import Penstock
+from penstock.client import enlist
 from penstock.client.backends import Backends
 from penstock.core.errors import ConfigurationError, InvalidOptions, TaskIdTaken
 from penstock.core.record import Filter
@@ -321,6 +323,25 @@ class TestRefusals:
         app = Penstock("shop", broker="memory://both")
         with pytest.raises(InvalidOptions, match="either"):
             app.send_task("add", (1, 2), connection=object(), on_commit=object())
+
+
+@pytest.mark.parametrize(("failing", "expected"), [({1}, Undone), ({0, 2}, ExceptionGroup)])
+def test_one_that_fails_does_not_keep_the_others_back(failing: set[int], expected: type[Exception]) -> None:
+    sent = []
+
+    def send(number: int) -> None:
+        sent.append(number)
+        if number in failing:
+            raise Undone
+
+    with Session(sqlalchemy.create_engine("sqlite://")) as session:
+        for number in range(4):
+            enlist.after(session, partial(send, number))
+        with pytest.raises(expected) as told:
+            session.commit()
+    assert sent == [0, 1, 2, 3]
+    if len(failing) > 1:
+        assert str(told.value).startswith("2 of 4 tasks of this transaction were not queued")
 
 
 @pytest.mark.parametrize("where", ["redis", "memory"], indirect=True)

@@ -104,8 +104,16 @@ class _Pending:
         if session.in_nested_transaction():
             return
         waiting, self._waiting = self._waiting, []
+        failed = []
         for send, _ in waiting:
-            send()
+            try:
+                send()
+            except Exception as error:  # the others are committed, too: each has its try
+                failed.append(error)
+        if len(failed) == 1:
+            raise failed[0]
+        if failed:
+            raise ExceptionGroup(f"{len(failed)} of {len(waiting)} tasks of this transaction were not queued", failed)
 
     def _undone(self, session: Any, transaction: Any) -> None:
         del session

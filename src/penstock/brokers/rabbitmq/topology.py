@@ -6,7 +6,6 @@ Whatever somebody else declared is used as it is: the server tells how it differ
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -15,12 +14,12 @@ from typing import Any, Final
 
 from penstock.brokers.rabbitmq import delays
 from penstock.core.broker import Declaration
-from penstock.core.errors import InvalidOptions, StorageError
+from penstock.core.errors import InvalidOptions
 from penstock.core.message import PRIORITY_STEPS
 from penstock.drivers.amqp import methods
 from penstock.drivers.amqp.channel import Broken, Channel
 from penstock.drivers.rabbitmq import Rabbit
-from penstock.drivers.rabbitmq.errors import LOCKED, NOT_FOUND, PRECONDITION_FAILED, translated
+from penstock.drivers.rabbitmq.errors import ACCESS_REFUSED, LOCKED, NOT_FOUND, PRECONDITION_FAILED, translated
 
 CONTROL: Final = "penstock.control"  #: fanout exchange: what consumers are told
 REGISTRY: Final = "penstock.queues"  #: a durable queue with a message for each queue that came to be through us
@@ -201,11 +200,15 @@ class Topology:
         return Kind(priorities=True)
 
     async def _exchange(self, channel: Channel, name: str) -> None:
-        """The exchange that Celery gives each queue; one of that name of another kind is left alone."""
+        """The exchange that Celery gives each queue; one of that name that is another's is left alone."""
         line = self.driver.working
-        with contextlib.suppress(Broken):
+        try:
             await line.within(channel.call(methods.EXCHANGE_DECLARE, methods.exchange_declare(name, "direct")))
             await line.within(channel.call(methods.QUEUE_BIND, methods.bind(name, name, name)))
+        except Broken as error:
+            if error.code not in (PRECONDITION_FAILED, ACCESS_REFUSED):
+                raise translated(error, self.driver.address) from error
+        else:
             channel.discard()
 
     async def _exits(self, target: str) -> None:
@@ -219,7 +222,7 @@ class Topology:
     async def _make_level(self, level: int) -> None:
         name, lower = delays.name(level), delays.name(level - 1) if level else delays.DELIVERY
         await self._ask(methods.EXCHANGE_DECLARE, methods.exchange_declare(name, "topic"))
-        with contextlib.suppress(StorageError):  # Celery may be set to have them classic: used as they are
+        if await self.count(name) is None:  # Celery may be set to have them classic: used as they are
             declared = methods.queue_declare(name, arguments=delays.arguments(level))
             await self._ask(methods.QUEUE_DECLARE, declared)
         await self._ask(methods.QUEUE_BIND, methods.bind(name, name, delays.waits(level)))
