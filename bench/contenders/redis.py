@@ -259,17 +259,8 @@ class FlaskCelery(CeleryRedis):
 
     def server(self, port: int, processes: int) -> list[str]:
         gunicorn = [str(peers.program("gunicorn")), "bench.apps.flask_celery:app", "--bind", f"127.0.0.1:{port}"]
-        return [
-            *gunicorn,
-            "--workers",
-            str(processes),
-            "--worker-class",
-            "gthread",
-            "--threads",
-            "8",
-            "--keep-alive",
-            "75",
-        ]
+        settings = ["--threads", "8", "--keep-alive", "75", "--no-control-socket"]
+        return [*gunicorn, "--workers", str(processes), "--worker-class", "gthread", *settings]
 
 
 class FastapiTaskiq(TaskiqRedis):
