@@ -14,12 +14,16 @@ from penstock.api.problems import Problem
 from penstock.client import operations
 from penstock.client.backends import Backends
 from penstock.core.errors import Conflict, NotFound
-from penstock.core.record import Filter, Record
+from penstock.core.record import Filter
 from penstock.core.states import PENDING, RETRYABLE, UNENDED
 from penstock.core.step import commit
 
 MOST = 10_000  # tasks that one call deals with
-AT_ONCE = 100
+AT_ONCE = 500  # of them side by side: a worker that is silent is waited for once each time
+
+
+#: Does something to some tasks; how many it was done to.
+_Some = Callable[[Backends, list[str]], Awaitable[int]]
 
 
 async def get(call: Call) -> Answer:
@@ -75,19 +79,28 @@ async def retry(call: Call) -> Answer:
 async def cancel_many(call: Call) -> Answer:
     """POST /tasks/cancel."""
 
-    async def one(backends: Backends, record: Record) -> None:
-        await operations.cancel(backends, record.task_id, terminate=call["terminate"])
+    async def some(backends: Backends, task_ids: list[str]) -> int:
+        outcomes = await operations.cancel_many(backends, task_ids, terminate=call["terminate"])
+        return sum(isinstance(each, operations.Cancelled) for each in outcomes)
 
-    return await _for_each(call, UNENDED, one)
+    return await _for_each(call, UNENDED, some)
 
 
 async def retry_many(call: Call) -> Answer:
     """POST /tasks/retry."""
 
-    async def one(backends: Backends, record: Record) -> None:
-        await operations.retry(backends, record.task_id)
+    async def one(backends: Backends, task_id: str) -> bool:
+        try:
+            await operations.retry(backends, task_id)
+        except (Conflict, NotFound):
+            return False
+        return True
 
-    return await _for_each(call, RETRYABLE, one)
+    async def some(backends: Backends, task_ids: list[str]) -> int:
+        # side by side, so that the driver commits them together
+        return sum(await asyncio.gather(*(one(backends, task_id) for task_id in task_ids)))
+
+    return await _for_each(call, RETRYABLE, some)
 
 
 def filter_of(call: Call) -> Filter:
@@ -103,7 +116,7 @@ def filter_of(call: Call) -> Filter:
     )
 
 
-async def _for_each(call: Call, states: frozenset[str], one: Callable[[Backends, Record], Awaitable[None]]) -> Answer:
+async def _for_each(call: Call, states: frozenset[str], some: _Some) -> Answer:
     """Deal with those of the matching tasks whose state allows it; what changes meanwhile is passed over."""
     which = filter_of(call)
     # everything is meant only if that is said
@@ -119,7 +132,7 @@ async def _for_each(call: Call, states: frozenset[str], one: Callable[[Backends,
     else:
         matched = await operations.count(backends, narrowed)
     expected(call, matched)
-    done = 0 if dry_run else await _work_through(backends, narrowed, one)
+    done = 0 if dry_run else await _work_through(backends, narrowed, some)
     left = max(0, matched - done)
     return ok({"matched": matched, "done": done, "left": left, **more, "dry_run": dry_run})
 
@@ -130,19 +143,11 @@ def expected(call: Call, matched: int) -> None:
         raise Conflict(f"{matched} match now, not {call['expect']}; nothing was done")
 
 
-async def _work_through(backends: Backends, which: Filter, one: Callable[[Backends, Record], Awaitable[None]]) -> int:
-    async def tried(record: Record) -> bool:
-        try:
-            await one(backends, record)
-        except (Conflict, NotFound):
-            return False
-        return True
-
+async def _work_through(backends: Backends, which: Filter, some: _Some) -> int:
     done, seen, cursor = 0, 0, None
     while seen < MOST:
         found = await backends.results.records.page(which, min(AT_ONCE, MOST - seen), cursor)
-        # side by side, so that the driver commits them together
-        done += sum(await asyncio.gather(*map(tried, found.items)))
+        done += await some(backends, [record.task_id for record in found.items])
         seen += len(found.items)
         cursor = found.next
         if cursor is None:

@@ -51,6 +51,39 @@ async def cancel(backends: Backends, task_id: str, terminate: bool = False) -> C
     a task that is going to be revoked, never a lost one. Raises NotFound; Conflict for a task that has ended, and for
     a running one without `terminate`.
     """
+    (done,) = await _told(backends, [await _mark(backends, task_id, terminate)], terminate)
+    return done
+
+
+async def cancel_many(
+    backends: Backends, task_ids: Sequence[str], terminate: bool = False
+) -> list[Cancelled | Conflict | NotFound]:
+    """Cancel tasks as `cancel` does; what came of each. However many they are, a worker is asked once."""
+    # side by side, so that the driver commits them together
+    outcomes = await asyncio.gather(*(_marked(backends, task_id, terminate) for task_id in task_ids))
+    done = iter(await _told(backends, [each for each in outcomes if isinstance(each, _Marked)], terminate))
+    return [next(done) if isinstance(each, _Marked) else each for each in outcomes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    """A task that is never going to (re)start, as it was before, and what became of its message."""
+
+    record: Record
+    sure: bool  #: whether the broker knows who has the message
+    lease: str | None
+    revoked: bool
+
+
+async def _marked(backends: Backends, task_id: str, terminate: bool) -> _Marked | Conflict | NotFound:
+    """Mark a task durably, then withdraw its message; or why it cannot be cancelled."""
+    try:
+        return await _mark(backends, task_id, terminate)
+    except (Conflict, NotFound) as refusal:
+        return refusal
+
+
+async def _mark(backends: Backends, task_id: str, terminate: bool) -> _Marked:
     records = backends.results.records
     record = await _find(backends, task_id)
     _refuse(task_id, record.state)
@@ -64,15 +97,27 @@ async def cancel(backends: Backends, task_id: str, terminate: bool = False) -> C
         lambda gone: records.revoke([task_id] if gone.sure and gone.lease is None else [], reason),
         backends.results.driver,
     )
-    done = revoked.get(task_id, False)
-    if not withdrawn.sure and record.state != STARTED:
-        # Nobody has it: then its message waits on, and is dropped when its turn comes.
-        if not await _ask_all(backends, record, terminate):
-            done = (await records.revoke([task_id], reason)).get(task_id, False)
-    elif not done:
-        await _ask_owner(backends, record, withdrawn.lease, terminate)
-    found = (await records.get([task_id])).get(task_id, record)
-    return Cancelled(found, "revoked" if done else "requested")
+    return _Marked(record, withdrawn.sure, withdrawn.lease, revoked.get(task_id, False))
+
+
+async def _told(backends: Backends, tasks: Sequence[_Marked], terminate: bool) -> list[Cancelled]:
+    """Tell the workers that have these tasks, or may have them, and end those that nobody has; what came of each."""
+    if not tasks:
+        return []
+    records = backends.results.records
+    unsure = [each.record for each in tasks if not each.sure and each.record.state != STARTED]
+    held = await _ask_all(backends, unsure, terminate)
+    # Nobody has them: then their messages wait on, and are dropped when their turn comes.
+    free = [record.task_id for record in unsure if record.task_id not in held]
+    ended = await records.revoke(free, "revoked") if free else {}
+    revoked = {each.record.task_id for each in tasks if each.revoked or ended.get(each.record.task_id)}
+    asked = {record.task_id for record in unsure}
+    await _ask_owners(backends, [each for each in tasks if each.record.task_id not in revoked | asked], terminate)
+    found = await records.get([each.record.task_id for each in tasks])
+    return [
+        Cancelled(found.get(name, each.record), "revoked" if name in revoked else "requested")
+        for each, name in ((each, each.record.task_id) for each in tasks)
+    ]
 
 
 async def retry(backends: Backends, task_id: str) -> Record:
@@ -273,31 +318,41 @@ def _refuse(task_id: str, state: str) -> None:
         raise Conflict(f"task {task_id} has ended: {state}", state)
 
 
-async def _ask_all(backends: Backends, record: Record, terminate: bool) -> bool:
-    """Tell the workers of its queue, as the broker does not know who holds it; whether one does, or may: it is silent.
+async def _ask_all(backends: Backends, tasks: Sequence[Record], terminate: bool) -> set[str]:
+    """Tell the workers of their queues, as the broker does not know who holds them: those that one does, or may hold.
 
-    One that does not hold it now and takes it later finds the mark.
+    One that does not hold a task now and takes it later finds the mark.
     """
-    workers = [worker.name for worker in await backends.results.workers.all() if record.queue in worker.queues]
-    arguments = {"task_id": record.task_id, "terminate": terminate}
-    asked = (letters.ask(backends, worker, "cancel", arguments, SILENCE, keep=60.0) for worker in workers)
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    return any(_may_hold(answer) for answer in answers)
+    if not tasks:
+        return set()
+    workers = await backends.results.workers.all()
+    asked = [(info.name, [each.task_id for each in tasks if each.queue in info.queues]) for info in workers]
+    held = await asyncio.gather(*(_ask(backends, name, mine, terminate) for name, mine in asked if mine))
+    return set().union(*held)
 
 
-def _may_hold(answer: dict[str, Any] | BaseException) -> bool:
-    """What a worker's answer to a cancellation, or its silence, says of its children. Raises other errors."""
-    if isinstance(answer, dict):
-        return bool(answer.get("silent")) or any(answer["children"].values())
-    if isinstance(answer, (ResultTimeout, NotFound)):
-        return isinstance(answer, ResultTimeout)  # of one that is gone nothing is held any more
-    raise answer
+async def _ask(backends: Backends, worker: str, task_ids: list[str], terminate: bool) -> set[str]:
+    """Which of these tasks a worker has, by its answer to their cancellation; all of them if it is silent."""
+    arguments = {"task_ids": task_ids, "terminate": terminate}
+    try:
+        answer = await letters.ask(backends, worker, "cancel", arguments, SILENCE, keep=60.0)
+    except ResultTimeout:
+        return set(task_ids)
+    except NotFound:  # of one that is gone nothing is held any more
+        return set()
+    return set(task_ids) if answer["silent"] else set().union(*answer["children"].values())
 
 
-async def _ask_owner(backends: Backends, record: Record, lease: str | None, terminate: bool) -> None:
-    owner = await backends.results.leases.owner(lease) if lease else record.worker
-    if owner:  # else its worker is dead: whoever takes it up finds the mark
-        letter = Command(id=new_id(), method="cancel", arguments={"task_id": record.task_id, "terminate": terminate})
+async def _ask_owners(backends: Backends, tasks: Sequence[_Marked], terminate: bool) -> None:
+    """Tell the workers that hold these tasks."""
+    names = {lease: await backends.results.leases.owner(lease) for lease in {each.lease for each in tasks} if lease}
+    owners: dict[str, list[str]] = {}
+    for each in tasks:
+        owner = names[each.lease] if each.lease else each.record.worker
+        if owner:  # else its worker is dead: whoever takes it up finds the mark
+            owners.setdefault(owner, []).append(each.record.task_id)
+    for owner, task_ids in owners.items():
+        letter = Command(id=new_id(), method="cancel", arguments={"task_ids": task_ids, "terminate": terminate})
         await backends.results.mailbox.send(owner, letter)
 
 

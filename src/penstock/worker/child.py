@@ -207,7 +207,9 @@ class Child:
         arguments = note.get("arguments", {})
         match note["method"]:
             case "cancel":
-                return self.engine.enforcer.cancel(arguments["task_id"], bool(arguments.get("terminate")))
+                cancel, terminate = self.engine.enforcer.cancel, bool(arguments.get("terminate"))
+                done = {task_id: cancel(task_id, terminate) for task_id in arguments["task_ids"]}
+                return {task_id: what for task_id, what in done.items() if what}  # those that are here
             case "stacks":
                 return stacks.text(self.engine.floor.running())
             case _:

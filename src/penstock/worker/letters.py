@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from penstock.client import letters
@@ -70,19 +70,21 @@ class Letters:
             asked.take(note["pid"], note["result"])
 
     async def _deal(self, letter: Command) -> None:
-        log.info("letter: %s %s", letter.method, letter.arguments.get("task_id", ""))
+        task_ids = letter.arguments.get("task_ids", ())
+        log.info("letter: %s %s", letter.method, f"{len(task_ids)} tasks" if len(task_ids) > 1 else "".join(task_ids))
         if letter.method == "shutdown":
             self.send({"shutdown": True})
-            asked = _Asked(0, one=False)
+            asked = _Asked(0)
         else:
             asked = await self._ask(letter)
-        if letter.method == "cancel" and letter.arguments.get("terminate") and not any(asked.answers.values()):
-            self.monitor.terminate(letter.arguments["task_id"])
+        if letter.method == "cancel" and letter.arguments.get("terminate"):
+            for task_id in asked.missing:
+                self.monitor.terminate(task_id)
         await self._answer(letter, asked)
 
     async def _ask(self, letter: Command) -> _Asked:
-        """Forward a letter to all children; wait until all answered, or to a cancellation the one that has the task."""
-        asked = self._asked[letter.id] = _Asked(len(self.kin.kids), one=letter.method == "cancel")
+        """Forward a letter to all children; wait until all answered, or to a cancellation those that have the tasks."""
+        asked = self._asked[letter.id] = _Asked(len(self.kin.kids), letter.arguments.get("task_ids", ()))
         self.send({"letter": letter.id, "method": letter.method, "arguments": letter.arguments})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
@@ -98,11 +100,11 @@ class Letters:
 class _Asked:
     """The answers to one letter."""
 
-    def __init__(self, children: int, one: bool) -> None:
+    def __init__(self, children: int, task_ids: Collection[str] = ()) -> None:
         self.answers: dict[int, Any] = {}
         self.enough = asyncio.Event()
         self._children = children
-        self._one = one  # a single answer that is not empty is enough
+        self.missing = set(task_ids)  #: tasks that no answer was about; without one left, answers are enough
         if not children:
             self.enough.set()
 
@@ -113,5 +115,7 @@ class _Asked:
 
     def take(self, pid: int, answer: Any) -> None:
         self.answers[pid] = answer
-        if len(self.answers) >= self._children or (self._one and answer):
+        about = bool(self.missing)
+        self.missing.difference_update(answer if about else ())
+        if len(self.answers) >= self._children or (about and not self.missing):
             self.enough.set()

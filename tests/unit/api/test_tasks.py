@@ -211,7 +211,7 @@ class TestCancel:
             assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
             assert answer.json()["cancelling"]
             (letter,) = await shop.backends.results.mailbox.take(WORKER)
-            assert (letter.method, letter.arguments["task_id"]) == ("cancel", task_id)
+            assert (letter.method, letter.arguments["task_ids"]) == ("cancel", [task_id])
 
     async def test_a_running_task_needs_the_option_that_says_so(self) -> None:
         async with Shop() as shop:

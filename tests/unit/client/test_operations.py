@@ -163,7 +163,7 @@ async def test_of_a_claimed_task_the_owner_is_asked(apart: bool) -> None:
     await world.claim()
     found = await operations.cancel(world.backends, "a")
     assert (found.outcome, found.record.state, found.record.cancel) == ("requested", "PENDING", "revoked")
-    assert await world.letters() == [("cancel", {"task_id": "a", "terminate": False})]
+    assert await world.letters() == [("cancel", {"task_ids": ["a"], "terminate": False})]
 
 
 async def test_a_running_task_is_stopped_only_with_terminate() -> None:
@@ -176,7 +176,7 @@ async def test_a_running_task_is_stopped_only_with_terminate() -> None:
     assert (await world.record("a")).cancel == ""
     found = await operations.cancel(world.backends, "a", terminate=True)
     assert (found.outcome, found.record.state, found.record.cancel) == ("requested", "STARTED", "terminated")
-    assert await world.letters() == [("cancel", {"task_id": "a", "terminate": True})]
+    assert await world.letters() == [("cancel", {"task_ids": ["a"], "terminate": True})]
 
 
 async def test_of_a_task_whose_worker_is_dead_nobody_is_asked_and_the_mark_stays() -> None:
@@ -197,7 +197,7 @@ async def asked(world: World, answer: dict[str, Any]) -> operations.Cancelled:
         await watch.wait()
     await watch.close()
     [question] = found
-    assert (question.method, question.arguments) == ("cancel", {"task_id": "a", "terminate": False})
+    assert (question.method, question.arguments) == ("cancel", {"task_ids": ["a"], "terminate": False})
     await letters.answer(world.backends, question, answer)
     return await cancelling
 
@@ -205,10 +205,12 @@ async def asked(world: World, answer: dict[str, Any]) -> operations.Cancelled:
 @pytest.mark.parametrize(
     ("answer", "outcome", "state"),
     [
-        pytest.param({"children": {"7": "", "8": ""}, "silent": 0}, "revoked", "REVOKED", id="nobody has it"),
-        pytest.param({"children": {"7": "", "8": "revoked"}, "silent": 0}, "requested", "PENDING", id="one has it"),
-        pytest.param({"children": {"8": "running"}, "silent": 1}, "requested", "PENDING", id="one runs it"),
-        pytest.param({"children": {"7": ""}, "silent": 1}, "requested", "PENDING", id="one is silent"),
+        pytest.param({"children": {"7": {}, "8": {}}, "silent": 0}, "revoked", "REVOKED", id="nobody has it"),
+        pytest.param(
+            {"children": {"7": {}, "8": {"a": "revoked"}}, "silent": 0}, "requested", "PENDING", id="one has it"
+        ),
+        pytest.param({"children": {"8": {"a": "running"}}, "silent": 1}, "requested", "PENDING", id="one runs it"),
+        pytest.param({"children": {"7": {}}, "silent": 1}, "requested", "PENDING", id="one is silent"),
     ],
 )
 async def test_where_messages_cannot_be_found_the_workers_of_the_queue_are_asked_who_has_it(
@@ -225,6 +227,40 @@ async def test_where_messages_cannot_be_found_the_workers_of_the_queue_are_asked
     assert await world.backends.results.mailbox.take("v@here") == []
 
 
+async def test_a_worker_is_asked_once_however_many_tasks_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(apart=True)
+    await world.backends.results.workers.register(worker("w@here"), 60.0)
+    unsure(world, monkeypatch)
+    await world.submit("ended")
+    await world.finish(await world.start())
+    for name in "abc":
+        await world.submit(name)
+    watch = world.backends.results.mailbox.watch("w@here")
+    cancelling = asyncio.create_task(operations.cancel_many(world.backends, ["a", "ended", "b", "nobody", "c"]))
+    await watch.wait()
+    await watch.close()
+    (question,) = await world.backends.results.mailbox.take("w@here")
+    assert question.arguments == {"task_ids": ["a", "b", "c"], "terminate": False}
+    await letters.answer(world.backends, question, {"children": {"7": {"b": "running"}, "8": {}}, "silent": 0})
+    one, ended, two, nobody, three = await cancelling
+    assert [each.outcome for each in (one, two, three) if isinstance(each, operations.Cancelled)] == [
+        "revoked", "requested", "revoked",
+    ]  # fmt: skip
+    assert (type(ended), type(nobody)) == (Conflict, NotFound)
+    assert [(await world.record(name)).state for name in "abc"] == ["REVOKED", "PENDING", "REVOKED"]
+    assert await world.letters() == []
+
+
+async def test_an_owner_of_many_gets_one_letter() -> None:
+    world = World()
+    for name in "ab":
+        await world.submit(name)
+        await world.claim()
+    outcomes = await operations.cancel_many(world.backends, ["a", "b"])
+    assert [each.outcome for each in outcomes if isinstance(each, operations.Cancelled)] == ["requested"] * 2
+    assert await world.letters() == [("cancel", {"task_ids": ["a", "b"], "terminate": False})]
+
+
 async def test_where_messages_cannot_be_found_a_worker_that_does_not_answer_may_have_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -234,7 +270,7 @@ async def test_where_messages_cannot_be_found_a_worker_that_does_not_answer_may_
     unsure(world, monkeypatch)
     found = await operations.cancel(world.backends, await world.submit("a"))
     assert (found.outcome, found.record.state, found.record.cancel) == ("requested", "PENDING", "revoked")
-    assert await world.letters() == [("cancel", {"task_id": "a", "terminate": False})]
+    assert await world.letters() == [("cancel", {"task_ids": ["a"], "terminate": False})]
 
 
 async def test_where_messages_cannot_be_found_and_nobody_takes_them_the_task_is_revoked_at_once(

@@ -274,8 +274,17 @@ async def test_a_child_that_does_not_answer_a_termination_is_killed(monkeypatch:
     monkeypatch.setattr("penstock.worker.letters.PATIENCE", 0.01)
     mail = Mail()
     mail.seats[0].begin("deaf", 1, 0, mail.clock.now)
-    await mail.letter("cancel", task_id="deaf", terminate=True)
+    await mail.letter("cancel", task_ids=["deaf"], terminate=True)
     assert await mail.answer() == {"children": {}, "silent": 1}
+    assert [note.get("kill") for note in mail.notes] == [None, 7]
+
+
+async def test_of_many_to_be_terminated_only_those_that_no_child_tells_of_are_killed() -> None:
+    mail = Mail()
+    mail.seats[0].begin("deaf", 1, 0, mail.clock.now)
+    await mail.letter("cancel", task_ids=["deaf", "there"], terminate=True)
+    mail.letters.answered({"answer": "L", "pid": 7, "result": {"there": "terminated"}})
+    assert await mail.answer() == {"children": {"7": {"there": "terminated"}}, "silent": 0}
     assert [note.get("kill") for note in mail.notes] == [None, 7]
 
 
