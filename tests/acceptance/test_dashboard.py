@@ -17,6 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from penstock.core import search
 from tests.processes import eventually, free_port, launched
 
 APP = '''
@@ -344,6 +345,25 @@ class EveryAction:
         expect(page.locator("[role=status]")).to_have_text("12 of 12 tasks queued again.")
         assert [site.ends(each, "FAILURE")["generation"] for each in matching] == [1] * 12
         assert site.ends(other)["generation"] == 0
+
+    def test_a_search_goes_on_and_what_it_finds_is_counted_to_the_end(self, site: Site, script: bool) -> None:
+        queue = f"many-{script}"  # nobody takes from it
+        many = [
+            {"task": "add", "args": [1], "queue": queue, "task_id": f"{queue}.{n}."} for n in range(search.AT_ONCE + 9)
+        ]
+        site.ask("POST", "/tasks", many)
+        page = self.go(site, f"/tasks?q={queue}.7.", script)
+        expect(page.locator("#list")).to_contain_text("Searched back to")
+        expect(page.locator("#list tbody tr")).to_have_count(0)
+        page.click("text=Search further")
+        expect(page.locator("#list tbody tr")).to_have_count(1)
+        page.click("text=Cancel all that match…")
+        expect(page.locator("h1")).to_have_text("Cancel: 1 task")
+        page.click("button:has-text('Cancel exactly')")
+        expect(page.locator("[role=status]")).to_have_text("1 of 1 tasks cancelled.")
+        assert site.ends(f"{queue}.7.")["status"] == "REVOKED"
+        assert site.ask("GET", f"/tasks/{queue}.8.")["status"] == "PENDING"
+        site.ask("POST", f"/queues/{queue}/purge")
 
     @pytest.mark.parametrize("verb", ["Cancel", "Stop"])
     def test_all_that_match_are_ended_and_no_others(self, site: Site, script: bool, verb: str) -> None:

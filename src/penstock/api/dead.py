@@ -81,7 +81,7 @@ async def _for_each(call: Call, some: Callable[[list[DeadLetter]], Awaitable[int
     while not dry_run and seen < MOST:
         letters, cursor = await dead.page(queue, reason, READ, cursor)
         seen += len(letters)
-        done += await some(letters)
+        done += await some([each for each in letters if call["as_of"] is None or each.died_at < call["as_of"]])
         if cursor is None:
             break
     return ok({"matched": matched, "done": done, "left": max(0, matched - done), "dry_run": dry_run})

@@ -60,6 +60,7 @@ QUICK = flag(
 ALL_OF_THEM = flag("all", "needed where no filter is given: everything is meant; without it that is a dry run")
 EXPECT = integer("expect", "how many must match; if it is another number now, nothing is done and the answer is 409",
                  0, 1_000_000)  # fmt: skip
+AS_OF = moment("as_of", "when they were counted: what has come to match at this time or later is left alone")
 SPAN = replace(choice("span", "how far back: an hour in minutes, a day in ten minutes, a week in hours", list(SPANS)),
                default="1h")  # fmt: skip
 TERMINATE = flag("terminate", "stop it even if it runs already")
@@ -204,12 +205,13 @@ TASKS: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/tasks/cancel", tasks.cancel_many, "operate", "Tasks", "Cancel tasks by filter",
-        responses={200: MATCHED}, parameters=(*FILTER, TERMINATE, DRY_RUN, QUICK, ALL_OF_THEM, EXPECT), problems=(409,),
+        responses={200: MATCHED}, problems=(409,),
+        parameters=(*FILTER, TERMINATE, DRY_RUN, QUICK, ALL_OF_THEM, EXPECT, AS_OF),
         description="Those that have not ended. Running ones are passed over unless `terminate=true`.",
     ),
     Route(
         "POST", "/tasks/retry", tasks.retry_many, "operate", "Tasks", "Run ended tasks again by filter",
-        responses={200: MATCHED}, parameters=(*FILTER, DRY_RUN, QUICK, ALL_OF_THEM, EXPECT), problems=(409,),
+        responses={200: MATCHED}, parameters=(*FILTER, DRY_RUN, QUICK, ALL_OF_THEM, EXPECT, AS_OF), problems=(409,),
         description="Those that ended in FAILURE or REVOKED.",
     ),
     Route(
@@ -300,11 +302,11 @@ DEAD: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/dead/replay", dead.replay_many, "operate", "Dead letters", "Queue dead letters again by filter",
-        responses={200: MATCHED}, parameters=(*LETTER_FILTER, DRY_RUN, ALL_OF_THEM, EXPECT), problems=(409,),
+        responses={200: MATCHED}, parameters=(*LETTER_FILTER, DRY_RUN, ALL_OF_THEM, EXPECT, AS_OF), problems=(409,),
     ),
     Route(
         "POST", "/dead/discard", dead.discard_many, "operate", "Dead letters", "Throw dead letters away by filter",
-        responses={200: MATCHED}, parameters=(*LETTER_FILTER, DRY_RUN, ALL_OF_THEM, EXPECT), problems=(409,),
+        responses={200: MATCHED}, parameters=(*LETTER_FILTER, DRY_RUN, ALL_OF_THEM, EXPECT, AS_OF), problems=(409,),
     ),
 )  # fmt: skip
 

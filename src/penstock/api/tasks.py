@@ -14,7 +14,7 @@ from penstock.api.problems import Problem
 from penstock.client import operations
 from penstock.client.backends import Backends
 from penstock.core.errors import Conflict, NotFound
-from penstock.core.record import Filter
+from penstock.core.record import Filter, Record
 from penstock.core.states import PENDING, RETRYABLE, UNENDED
 from penstock.core.step import commit
 
@@ -132,7 +132,7 @@ async def _for_each(call: Call, states: frozenset[str], some: _Some) -> Answer:
     else:
         matched = await operations.count(backends, narrowed)
     expected(call, matched)
-    done = 0 if dry_run else await _work_through(backends, narrowed, some)
+    done = 0 if dry_run else await _work_through(backends, narrowed, some, call["as_of"])
     left = max(0, matched - done)
     return ok({"matched": matched, "done": done, "left": left, **more, "dry_run": dry_run})
 
@@ -143,13 +143,21 @@ def expected(call: Call, matched: int) -> None:
         raise Conflict(f"{matched} match now, not {call['expect']}; nothing was done")
 
 
-async def _work_through(backends: Backends, which: Filter, some: _Some) -> int:
+async def _work_through(backends: Backends, which: Filter, some: _Some, as_of: float | None) -> int:
     done, seen, cursor = 0, 0, None
     while seen < MOST:
         found = await backends.results.records.page(which, min(AT_ONCE, MOST - seen), cursor)
-        done += await some(backends, [record.task_id for record in found.items])
+        done += await some(
+            backends, [each.task_id for each in found.items if as_of is None or _stands_since(each) < as_of]
+        )
         seen += len(found.items)
         cursor = found.next
         if cursor is None:
             break
     return done
+
+
+def _stands_since(record: Record) -> float:
+    """When a task came into the state that it is in."""
+    ended = [attempt.finished_at for attempt in record.attempts if attempt.finished_at is not None]
+    return max(record.created_at, record.started_at or 0.0, record.finished_at or 0.0, *ended)

@@ -11,7 +11,7 @@ from typing import Any
 
 from penstock.api.answer import Answer
 from penstock.dashboard.asking import Refused
-from penstock.dashboard.filters import TaskFilter
+from penstock.dashboard.filters import TaskFilter, moment
 from penstock.dashboard.visit import Visit
 
 SAMPLE = 10  # tasks that the preview shows
@@ -54,7 +54,7 @@ async def act(visit: Visit) -> Answer:
     action = _action(visit)
     sent = await visit.form()
     which = _narrowed(TaskFilter.of(sent), action)
-    query = [*which.pairs, *action.query, ("expect", dict(sent).get("expect", ""))]
+    query = [*which.pairs, *action.query, *((name, dict(sent).get(name, "")) for name in ("expect", "as_of"))]
     try:
         found = await visit.ask("POST", action.path, query)
     except Refused as refusal:
@@ -85,6 +85,7 @@ async def _asked(visit: Visit, action: Action, which: TaskFilter, *, quick: bool
         exact=[*which.pairs, COUNTED] if counted.get("more") else None,
         items=sample["items"],
         fault=fault,
+        as_of=moment(visit.now),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from penstock.api.answer import Answer
 from penstock.dashboard import view
 from penstock.dashboard.asking import Refused, at
+from penstock.dashboard.filters import moment
 from penstock.dashboard.visit import Visit
 
 SHOWN = 50  # letters a page
@@ -30,6 +31,7 @@ async def page(visit: Visit) -> Answer:
         cursor=cursor,
         action=action,
         matched=matched,
+        as_of=moment(visit.now),
     )
 
 
@@ -69,7 +71,7 @@ async def discard(visit: Visit) -> Answer:
 async def _all(visit: Visit, action: str) -> Answer:
     sent = await visit.form()
     which = _filter(sent)
-    query = [*which, ("all", "true"), ("expect", dict(sent).get("expect", ""))]
+    query = [*which, ("all", "true"), *((name, dict(sent).get(name, "")) for name in ("expect", "as_of"))]
     try:
         found = await visit.ask("POST", f"/dead/{action}", query)
     except Refused as refusal:

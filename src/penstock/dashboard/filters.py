@@ -43,4 +43,9 @@ class TaskFilter:
         """The same, without what is created from `now` on."""
         if self.first("until"):
             return self
-        return self.but(until=[datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")])
+        return self.but(until=[moment(now)])
+
+
+def moment(unix: float) -> str:
+    """A time as the API reads it."""
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -190,6 +190,21 @@ class TestBulk:
             await front.send("/bulk/cancel", **fields(answer.text, "/bulk/cancel"))
             assert (await front.show(two))["status"] == "REVOKED"
 
+    async def test_what_came_to_match_after_the_count_is_left_alone_even_if_the_number_is_the_same(self) -> None:
+        async with Front() as front:
+            counted = await front.submit("add", 1, 1)
+            await front.work(error=ValueError("no"))
+            other = await front.submit("add", 2, 2)
+            front.clock.now += 1
+            sent = fields(await front.page("/bulk/retry?task=add"), "/bulk/retry")
+            assert sent["expect"] == ["1"]
+            front.clock.now += 1
+            await front.work(error=ValueError("later"))
+            await front("POST", f"/tasks/{counted}/retry")
+            answer = await front.send("/bulk/retry", **sent)
+            assert "0 of 1 tasks queued again" in await front.follow(answer)
+            assert (await front.show(other))["status"] == "FAILURE"
+
     async def test_cancelling_leaves_running_ones_alone_and_stopping_the_waiting_ones(self) -> None:
         async with Front() as front:
             running = await front.submit()
@@ -300,6 +315,7 @@ class TestDeadLetters:
             ]  # fmt: skip
             await front.backends.results.dead.add(letters)
             assert "4 dead letters" in await front.page("")
+            front.clock.now += 1
             page = await front.page("/dead?reason=rejected&action=discard")
             assert "<strong>3 letters</strong> match" in page
             await front.backends.results.dead.discard(["d1"])
