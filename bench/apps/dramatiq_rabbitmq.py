@@ -1,4 +1,4 @@
-"""Dramatiq on the RabbitMQ of the environment, with its results in Redis."""
+"""Dramatiq on the RabbitMQ or Redis of the environment, with its results in Redis."""
 # mypy: disable-error-code="import-not-found,untyped-decorator"
 
 from __future__ import annotations
@@ -8,13 +8,17 @@ from typing import Any
 
 import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq.brokers.redis import RedisBroker
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 
 from bench.apps import work
 
-broker = RabbitmqBroker(url=os.environ["BENCH_URL"], confirm_delivery=True)
-broker.add_middleware(Results(backend=RedisBackend(url=os.environ["BENCH_RESULTS"]), store_results=True))
+_URL = os.environ["BENCH_URL"]
+_RESULTS = RedisBackend(url=os.environ.get("BENCH_RESULTS", _URL))
+
+broker = RedisBroker(url=_URL) if _URL.startswith("redis") else RabbitmqBroker(url=_URL, confirm_delivery=True)
+broker.add_middleware(Results(backend=_RESULTS, store_results=True))
 dramatiq.set_broker(broker)
 
 

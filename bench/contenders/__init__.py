@@ -15,6 +15,7 @@ from bench.contenders.redis import (
     BullmqRedis,
     CeleryRedis,
     CeleryThreadsRedis,
+    DramatiqRedis,
     FastapiTaskiq,
     FlaskCelery,
     HueyRedis,
@@ -25,8 +26,8 @@ from bench.contenders.redis import (
 
 CONTENDERS: tuple[Contender, ...] = (
     PenstockSQLite(), BareSQLite(), HueySQLite(),
-    PenstockRedis(), BareRedis(), CeleryRedis(), CeleryThreadsRedis(), HueyRedis(), SaqRedis(), TaskiqRedis(),
-    ArdiqRedis(), BullmqRedis(), FlaskCelery(), FastapiTaskiq(),
+    PenstockRedis(), BareRedis(), CeleryRedis(), CeleryThreadsRedis(), HueyRedis(), DramatiqRedis(),
+    SaqRedis(), TaskiqRedis(), ArdiqRedis(), BullmqRedis(), FlaskCelery(), FastapiTaskiq(),
     PenstockPostgres(), BarePostgres(), ProcrastinatePostgres(), PgqueuerPostgres(),
     PenstockRabbitMQ(), BareRabbitMQ(), CeleryRabbitMQ(), DramatiqRabbitMQ(), TaskiqRabbitMQ(),
 )  # fmt: skip

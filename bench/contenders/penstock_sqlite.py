@@ -19,7 +19,8 @@ class PenstockSQLite(Contender):
     options = "defaults: synchronous FULL, records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "msgspec", "uvloop", "uvicorn", "starlette")
     offers = frozenset((
-        "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "http", "ready",
+        "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "senders",
+        "http", "ready",
         "import", "help", "idle", "mark", "backlog", "watch",
     ))  # fmt: skip
     statement = "from penstock import Penstock"

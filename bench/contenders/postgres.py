@@ -48,9 +48,10 @@ class PenstockPostgres(OnPostgres, PenstockSQLite):
     name = "penstock-postgres"
     options = "defaults: records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "asyncpg", "msgspec", "uvloop")
-    offers = frozenset(
-        ("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle", "mark", "backlog")
-    )
+    offers = frozenset((
+        "send", "asend", "send_many", "worker", "workers", "get", "aget", "senders", "ready",
+        "idle", "mark", "backlog",
+    ))  # fmt: skip
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
     counts = "SELECT count(*) FROM {schema}.records WHERE state = 'SUCCESS'"
 
@@ -98,7 +99,7 @@ class PgqueuerPostgres(OnPostgres):
         "for two processes twice; results are waited for with CompletionWatcher(debounce=1 ms)"
     )
     packages: ClassVar[tuple[str, ...]] = ("pgqueuer", "asyncpg", "uvloop")
-    offers = frozenset({"asend", "send_many", "worker", "workers", "aget", "import", "idle", "mark"})
+    offers = frozenset({"asend", "send_many", "worker", "workers", "aget", "senders", "import", "idle", "mark"})
     statement = "import pgqueuer"
     app = "bench.apps.pgqueuer_postgres"
     counts = "SELECT count(*) FROM {schema}.pgqueuer_log WHERE status = 'successful'"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from bench import peers
 from bench.contender import Contender, Load
 from bench.contenders.penstock_sqlite import PenstockSQLite
-from bench.contenders.redis import CeleryRedis, TaskiqRedis, client
+from bench.contenders.redis import CeleryRedis, DramatiqRedis, TaskiqRedis, client
 from bench.places import place
 
 
@@ -35,9 +35,10 @@ class PenstockRabbitMQ(OnRabbitMQ, PenstockSQLite):
     name = "penstock-rabbitmq"
     options = "defaults: classic queues, records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "hiredis", "msgspec", "uvloop")
-    offers = frozenset(
-        ("send", "asend", "send_many", "worker", "workers", "get", "aget", "ready", "idle", "mark", "backlog")
-    )
+    offers = frozenset((
+        "send", "asend", "send_many", "worker", "workers", "get", "aget", "senders", "ready",
+        "idle", "mark", "backlog",
+    ))  # fmt: skip
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
 
     def ended(self, folder: Path) -> int:
@@ -66,25 +67,12 @@ class BareRabbitMQ(PenstockRabbitMQ):
         return super().call(folder, verb, **arguments)
 
 
-class DramatiqRabbitMQ(OnRabbitMQ):
+class DramatiqRabbitMQ(OnRabbitMQ, DramatiqRedis):
     name = "dramatiq-rabbitmq"
-    title = "Dramatiq"
-    options = "confirm_delivery, results in Redis; dramatiq --processes 1 (2 for two processes) --threads 8"
+    options = f"confirm_delivery, {DramatiqRedis.options}"
     packages: ClassVar[tuple[str, ...]] = ("dramatiq", "pika", "redis")
-    offers = frozenset({"send", "worker", "workers", "get", "import", "idle", "mark"})
+    offers = DramatiqRedis.offers | {"import", "idle"}
     statement = "import dramatiq"
-    app = "bench.apps.dramatiq_rabbitmq"
-    backlog = 3_000
-
-    def python(self) -> Path:
-        return peers.program("python")
-
-    def worker(self, load: Load) -> list[str]:
-        processes, threads = str(load.processes), str(load.slots or 8)
-        return [str(peers.program("dramatiq")), self.app, "--processes", processes, "--threads", threads]
-
-    def ended(self, folder: Path) -> int:
-        return int(client(place("redis", folder)).dbsize())
 
 
 class CeleryRabbitMQ(OnRabbitMQ, CeleryRedis):
@@ -101,7 +89,7 @@ class TaskiqRabbitMQ(OnRabbitMQ, TaskiqRedis):
     name = "taskiq-rabbitmq"
     options = TaskiqRedis.options.replace("RedisStreamBroker", "AioPikaBroker(qos=200), a quorum queue (its default),")
     packages: ClassVar[tuple[str, ...]] = ("taskiq", "taskiq-aio-pika", "aio-pika", "taskiq-redis", "uvloop")
-    offers = frozenset({"asend", "worker", "workers", "aget", "mark"})
+    offers = frozenset({"asend", "worker", "workers", "aget", "senders", "mark"})
 
     def ended(self, folder: Path) -> int:
         return int(client(place("redis", folder)).dbsize())

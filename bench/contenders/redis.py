@@ -45,7 +45,7 @@ class PenstockRedis(OnRedis, PenstockSQLite):
     options = "defaults: records, results and history kept; 8 threads, 100 coroutines a process"
     packages: ClassVar[tuple[str, ...]] = ("penstock", "hiredis", "msgspec", "uvloop")
     offers = frozenset((
-        "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "http",
+        "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "senders", "http",
         "ready", "idle", "mark", "backlog", "watch",
     ))  # fmt: skip
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
@@ -131,10 +131,30 @@ class HueyRedis(OnRedis):
         return int(client(place("redis", folder)).hlen("huey.results.bench"))
 
 
+class DramatiqRedis(OnRedis):
+    name = "dramatiq-redis"
+    title = "Dramatiq"
+    options = "results in Redis; dramatiq --processes 1 (2 for two processes) --threads 8"
+    packages: ClassVar[tuple[str, ...]] = ("dramatiq", "redis", "hiredis")
+    offers = frozenset({"send", "worker", "workers", "get", "mark"})
+    app = "bench.apps.dramatiq_rabbitmq"  # its broker stands in the environment
+    backlog = 3_000
+
+    def python(self) -> Path:
+        return peers.program("python")
+
+    def worker(self, load: Load) -> list[str]:
+        processes, threads = str(load.processes), str(load.slots or 8)
+        return [str(peers.program("dramatiq")), self.app, "--processes", processes, "--threads", threads]
+
+    def ended(self, folder: Path) -> int:
+        return results(place("redis", folder))
+
+
 class AsyncRedis(OnRedis):
     """A peer whose worker runs coroutines; how many at once, it reads from its environment."""
 
-    offers = frozenset({"asend", "worker", "workers", "nap", "aget", "import", "idle", "mark"})
+    offers = frozenset({"asend", "worker", "workers", "nap", "aget", "senders", "import", "idle", "mark"})
     backlog = 5_000
 
     def python(self) -> Path:
@@ -219,7 +239,7 @@ class BullmqRedis(OnRedis):
         "ioredis, concurrency 100 (for naps what they ask for), completed jobs kept; two processes are two workers"
     )
     packages: ClassVar[tuple[str, ...]] = ()
-    offers = frozenset({"asend", "send_many", "worker", "workers", "nap", "crowd", "aget", "idle", "mark"})
+    offers = frozenset({"asend", "send_many", "worker", "workers", "nap", "crowd", "aget", "senders", "idle", "mark"})
     app = str(Path(__file__).parents[1] / "apps" / "bullmq_redis.cjs")
     backlog = 20_000
 

@@ -35,7 +35,7 @@ def _bulk(contender: Contender, folder: Path) -> Sequence[float]:
 SUBMITTING = (
     Measurement("submit", "send", (Figure("submit", "submit one by one, sync", "tasks/s"),), _one_by_one, 2),
     Measurement("asubmit", "asend", (Figure("asubmit", "submit one by one, async", "tasks/s"),), _alone, 2),
-    Measurement("submit-32", "asend", (Figure("submit-32", "submit, 32 coroutines", "tasks/s"),), _crowd, 3, 1),
+    Measurement("submit-32", "senders", (Figure("submit-32", "submit, 32 coroutines", "tasks/s"),), _crowd, 3, 1),
     Measurement("submit-1000", "crowd", (Figure("submit-1000", "submit, 1,000 coroutines", "tasks/s"),), _throng, 5, 1),
     Measurement("bulk", "send_many", (Figure("bulk", "submit in batches of 1,000", "tasks/s"),), _bulk, 3),
 )
