@@ -124,6 +124,19 @@ class TestDeclaring:
         assert bound == {("celery_delayed_delivery", queue, "*." * 28 + queue) for queue in ("default", "high")}
 
 
+class TestAQueueThatEndsWithItsLastConsumer:
+    async def test_it_takes_messages_and_gives_none_to_us(self, url: str) -> None:
+        async with opened(url) as broker, consumer(broker) as taker:
+            asked = methods.queue_declare("default", durable=False, auto_delete=True, arguments={"x-expires": 60_000})
+            await broker.topology._ask(methods.QUEUE_DECLARE, asked)
+            await broker.publish(tasks("1 2"))
+            with pytest.raises(StorageError, match="'default' ends with its last consumer"):
+                await broker.declare([Declaration("default")])
+            with pytest.raises(StorageError, match="'default' ends with its last consumer"):
+                await taker.fetch(1)
+            assert await broker.topology.count("default") == 2
+
+
 class TestAnOutageOfTheConnection:
     async def test_what_was_settled_or_goes_on_meanwhile_does_not_come_again(self, url: str) -> None:
         with Proxy(url) as proxy:

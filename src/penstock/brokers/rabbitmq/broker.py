@@ -82,7 +82,6 @@ class RabbitBroker(Broker):
         async def declare() -> None:
             for each in declarations:
                 await self.topology.declare(each)
-                await self.topology.bind(each.queue)
 
         return self._step(declare)
 

@@ -177,8 +177,7 @@ class RabbitConsumer(Consumer):
         await broker.hub.look(self._queues)
         self._sources = {}
         for queue in self._queues:
-            kind = await broker.topology.queue(queue)
-            await broker.topology.bind(queue)
+            kind = await broker.topology.source(queue)
             self._add(Source(queue, queue, 0, kind.quorum))
         lanes = {lane(queue, step): (queue, step) for queue in self._queues for step in STEPS}
         for name, count in (await broker.topology.counts(lanes)).items():

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from penstock.brokers.rabbitmq import delays
 from penstock.core.broker import Declaration
-from penstock.core.errors import InvalidOptions
+from penstock.core.errors import InvalidOptions, StorageError
 from penstock.core.message import PRIORITY_STEPS
 from penstock.drivers.amqp import methods
 from penstock.drivers.amqp.channel import Broken, Channel
@@ -40,6 +40,7 @@ class Kind:
 
     quorum: bool = False
     priorities: bool = False  #: it sorts by priority itself (x-max-priority)
+    fleeting: bool = False  #: it ends with its last consumer (auto-delete), and so do its messages
 
 
 def lane(queue: str, step: int) -> str:
@@ -85,7 +86,7 @@ class Topology:
         """Have a queue as somebody wants it, now and whenever it turns out to be gone."""
         self._wanted[wanted.queue] = wanted
         self.kinds.pop(wanted.queue, None)
-        await self.queue(wanted.queue)
+        await self.source(wanted.queue)
 
     async def queue(self, name: str) -> Kind:
         """Have a queue: as it is wanted, else as Celery declares it, with its exchange and an entry in the registry."""
@@ -101,6 +102,17 @@ class Topology:
                     await self._ask(methods.QUEUE_BIND, methods.bind(name, wanted.exchange, key))
             self.kinds[name] = kind
             return kind
+
+    async def source(self, name: str) -> Kind:
+        """Have a queue to take messages from. Raises StorageError for one that would end between two batches."""
+        kind = await self.queue(name)
+        if kind.fleeting:
+            raise StorageError(
+                f"{self.driver.address.shown}: the queue {name!r} ends with its last consumer (auto-delete), and its "
+                "messages with it: declare it without, or exclusive"
+            )
+        await self.bind(name)
+        return kind
 
     async def own(self, name: str) -> None:
         """Have a queue of ours beside another one."""
@@ -172,10 +184,10 @@ class Topology:
     async def _declare(self, name: str) -> Kind:
         """Declare a queue as Celery does; where it exists otherwise, with the arguments that the server names."""
         arguments: dict[str, Any] = {}
-        durable = True
+        durable, fleeting = True, False
         for _ in range(12):
             channel = await self.driver.working.channel()
-            asked = methods.queue_declare(name, durable=durable, arguments=arguments)
+            asked = methods.queue_declare(name, durable=durable, auto_delete=fleeting, arguments=arguments)
             try:
                 await self.driver.working.within(channel.call(methods.QUEUE_DECLARE, asked))
             except Broken as error:
@@ -184,6 +196,8 @@ class Topology:
                     raise translated(error, self.driver.address) from error
                 if differs[1] == "durable":
                     durable = not durable
+                elif differs[1] == "auto_delete":
+                    fleeting = not fleeting
                 elif differs[1] in arguments:
                     break
                 else:
@@ -191,7 +205,7 @@ class Topology:
                 continue
             await self._exchange(channel, name)
             break
-        return Kind(arguments.get("x-queue-type") == "quorum", "x-max-priority" in arguments)
+        return Kind(arguments.get("x-queue-type") == "quorum", "x-max-priority" in arguments, fleeting)
 
     async def _exclusive(self, name: str) -> Kind:
         """Declare a queue that ends with this connection; it sorts by priority itself, as lanes would outlive it."""
