@@ -101,8 +101,7 @@ async def asend(_task: str, *_args: Any) -> None:
 
 
 async def asend_many(_task: str, many: Sequence[Any]) -> None:
-    for first in range(0, len(many), BATCH):
-        await _write([_made.popleft() for _ in range(min(BATCH, len(many) - first))])
+    await _write([_made.popleft() for _ in many])
 
 
 async def _write(tasks: Sequence[tuple[str, bytes, bytes, bytes]]) -> None:
