@@ -138,6 +138,19 @@ async def touched(driver: Postgres, steps: tuple[Step[Any], ...]) -> int:
     return int(found)
 
 
+async def spent(backends: Backends, work: Awaitable[Any]) -> tuple[int, Any]:
+    """The buffers that some work touches on the connections that are there, with the plans they have; its answer."""
+    driver = backends.broker.driver
+    assert isinstance(driver, Postgres)
+    connection = await driver.links.connect()
+    try:
+        await connection.execute("SELECT pg_stat_statements_reset()")
+        answer = await work
+        return int(await connection.fetchval(_TOUCHED)), answer
+    finally:
+        await connection.close()
+
+
 async def cleaned(backends: Backends) -> dict[str, tuple[int, int]]:
     """What each table takes on the disk, and its indexes (bytes), once what is dead was cleaned away."""
     driver = backends.broker.driver

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from penstock.client.app import Penstock
 from penstock.core.record import Filter
+from penstock.testing.conformance.broker.samples import task
 from tests.integration.postgres import sizes
 from tests.servers import Postgres
 
@@ -33,6 +36,27 @@ async def test_questions_cost_as_much_with_a_hundred_thousand_tasks_as_with_five
     small, large = found
     allowed = {name: small[name] * 1.2 + 2 * _LOOKUPS.get(name, 4) for name in small}
     assert {name: cost for name, cost in large.items() if cost > allowed[name]} == {}
+
+
+@pytest.mark.timeout(600)
+async def test_what_was_planned_while_nothing_waited_does_not_walk_all_that_came_since(server: Postgres) -> None:
+    app = Penstock("sizes", broker=server.fresh())
+    async with app.backends() as backends:
+        broker = backends.broker
+        consumer: Any = broker.consume(["default"], "lease")
+        await sizes.fill(backends, 0, 10)  # messages are analysed while there are none
+        assert (await consumer.claim(["default"], 1)).deliveries == []
+        assert await broker.purge("default") == []
+        await broker.publish([task(due=time.time() + 3600) for _ in range(5_000)])
+        await broker.publish([task() for _ in range(5_000)])
+        touched, claim = await sizes.spent(backends, consumer.claim(["default"], 1))
+        assert (len(claim.deliveries), touched < 100) == (1, True), touched
+        touched, purged = await sizes.spent(backends, broker.purge("default", 10))
+        assert (len(purged), touched < 300) == (10, True), touched
+        await broker.publish([task(due=time.time() + 0.01) for _ in range(500)])
+        await asyncio.sleep(0.02)
+        touched, claim = await sizes.spent(backends, consumer.claim(["default"], 1))
+        assert (len(claim.deliveries), touched < 20_000) == (1, True), touched
 
 
 @pytest.mark.timeout(600)

@@ -18,17 +18,19 @@ SELECT penstock.enlist_messages('{}');
 -- name: claim
 -- Each queue is walked from its front; rows that others claim at this moment are passed over. What is due is made ready
 -- first ($6), and the answer is then one row without an id: ask again.
+-- Rows are named by arrays of their ids, here and below: of a join, where the table was empty when it was last analysed,
+-- the planner would make a walk over all messages.
 WITH turns AS MATERIALIZED (
     SELECT given.queue, turn FROM unnest($3::text[]) WITH ORDINALITY AS given (queue, turn)
     WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE name = given.queue AND paused)
 ), promoted AS (
-    UPDATE penstock.messages SET due = NULL WHERE id IN (
+    UPDATE penstock.messages SET due = NULL WHERE id = ANY (ARRAY(
         SELECT late.id FROM turns CROSS JOIN LATERAL (
             SELECT id FROM penstock.messages
             WHERE $6 AND messages.queue = turns.queue AND due <= penstock.moment($1) AND due IS NOT NULL
             ORDER BY due LIMIT 1000 FOR UPDATE SKIP LOCKED
         ) AS late
-    )
+    ))
     RETURNING id
 ), found AS MATERIALIZED (
     SELECT ready.id, step, turn, size FROM turns CROSS JOIN LATERAL (
@@ -43,13 +45,11 @@ WITH turns AS MATERIALIZED (
     SELECT id, row_number() OVER walk AS number, sum(size) OVER walk AS total FROM ranked
     WINDOW walk AS (ORDER BY step DESC, place, turn)
 ), chosen AS (
-    SELECT array_agg(id) AS ids, array_agg(number) AS numbers FROM placed
+    SELECT array_agg(id ORDER BY number) AS ids FROM placed
     WHERE number <= $4 AND (number = 1 OR total <= $5)
 ), claimed AS (
-    UPDATE penstock.messages SET lease = $2
-    FROM unnest((SELECT ids FROM chosen), (SELECT numbers FROM chosen)) AS taken (id, number)
-    WHERE messages.id = taken.id
-    RETURNING number, messages.id, queue, priority, redelivered, head, body
+    UPDATE penstock.messages SET lease = $2 WHERE id = ANY ((SELECT ids FROM chosen)::bigint[])
+    RETURNING array_position((SELECT ids FROM chosen), id) AS number, id, queue, priority, redelivered, head, body
 ), queue AS (
     INSERT INTO penstock.queues (name)
     SELECT DISTINCT queue FROM claimed WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE name = claimed.queue)
@@ -116,15 +116,15 @@ GROUP BY name HAVING bool_or(known) OR sum(messages) > 0 ORDER BY name;
 INSERT INTO penstock.queues (name, paused) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET paused = excluded.paused;
 
 -- name: purge_ready
-DELETE FROM penstock.messages WHERE id IN (
+DELETE FROM penstock.messages WHERE id = ANY (ARRAY(
     SELECT id FROM penstock.messages WHERE queue = $1 AND lease IS NULL AND due IS NULL
     ORDER BY step DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
-) RETURNING coalesce(task_id, '');
+)) RETURNING coalesce(task_id, '');
 
 -- name: purge_delayed
-DELETE FROM penstock.messages WHERE id IN (
+DELETE FROM penstock.messages WHERE id = ANY (ARRAY(
     SELECT id FROM penstock.messages WHERE queue = $1 AND due IS NOT NULL ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
-) RETURNING coalesce(task_id, '');
+)) RETURNING coalesce(task_id, '');
 
 -- name: ping
 -- A transaction that writes nothing lasting, but asks whether it could.
