@@ -195,13 +195,14 @@ class _LoopThread(_Side):
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         call = _Call(coroutine, self._loop)
-        self._loop.call_soon_threadsafe(call.begin)
         try:
+            self._loop.call_soon_threadsafe(call.begin)
             call.ended.acquire()
         except BaseException:  # KeyboardInterrupt above all: nobody waits for the answer any more
             self._loop.call_soon_threadsafe(call.cancel)
             raise
         try:
+            assert call.task is not None
             return call.task.result()
         finally:
             del call  # an error that comes out of here holds this frame
@@ -222,7 +223,7 @@ class _Call(Generic[T]):
     def __init__(self, coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> None:
         self._coroutine = coroutine
         self._loop = loop
-        self.task: asyncio.Task[T]
+        self.task: asyncio.Task[T] | None = None
         self.ended = threading.Lock()
         self.ended.acquire()
 
@@ -232,8 +233,11 @@ class _Call(Generic[T]):
         self.task.add_done_callback(lambda _: self.ended.release())
 
     def cancel(self) -> None:
-        """On the loop, after `begin`; it may have ended meanwhile."""
-        self.task.cancel()
+        """On the loop; it may have ended meanwhile, or never have begun."""
+        if self.task is None:
+            self._coroutine.close()
+        else:
+            self.task.cancel()
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
