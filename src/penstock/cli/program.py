@@ -18,7 +18,7 @@ from penstock.core.errors import PenstockError
 
 #: Name → what it does, in the order of a task's life. The command is `command` in the module of its name.
 COMMANDS = {
-    "dev": "API, dashboard, worker and scheduler in one go; reload on change.",
+    "dev": "API, dashboard, worker, scheduler in one go; reload on change.",
     "api": "The HTTP API and the dashboard.",
     "worker": "Take tasks and run them.",
     "consume": "Give raw messages to any program.",
