@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import httpx
+
 from tests import servers
 from tests.processes import eventually, listens, tree
 from tests.running.network import Address
@@ -110,6 +112,21 @@ class Balancer:
         self.kill()
         self._process.wait()
         servers._reaper("end", self._process.pid)
+
+    def serves(self) -> bool:
+        """Whether what is ready is reached through it: it takes a moment to read its file again."""
+        return all(
+            self._leads(port)
+            for unit in self._units
+            for index, (port, inside) in enumerate(unit.balanced.items())
+            if unit.labels.get(f"HAPROXY_{index}_MODE") == "http" and self._where(unit.name, inside)
+        )
+
+    def _leads(self, port: int) -> bool:
+        try:
+            return httpx.get(f"http://{self._address}:{port}/").status_code != httpx.codes.SERVICE_UNAVAILABLE
+        except httpx.TransportError:  # it is being started again
+            return False
 
     def kill(self) -> None:
         """SIGKILL it and its own processes; it is started again."""

@@ -42,8 +42,9 @@ def program(unit: Unit, inside: Inside, folder: Path) -> Program:
     elif unit.entrypoint is None:
         command += image.command
     place = inside.paths.get(image.folder, folder)
-    environment = {**_environment(folder), **image.environment, **unit.environment}
-    environment = {name: inside.variable(name, value) for name, value in environment.items()}
+    given = {**image.environment, **unit.environment}
+    # what is ours is of this machine already: its paths may begin like one of the container's
+    environment = _environment(folder) | {name: inside.variable(name, value) for name, value in given.items()}
     environment["PENSTOCK_HEALTH_HOST"] = inside.own
     # a server on 0.0.0.0 would answer to every address, and that is where it believes not to be
     hosts = (environment.get("PENSTOCK_ALLOWED_HOSTS", ""), inside.own, *inside.names.values())

@@ -119,6 +119,8 @@ class System(Startable):
                 except AssertionError as error:
                     error.add_note(self.printed())
                     raise
+        if self.balancer is not None:
+            eventually(self.balancer.serves, within=within, what="the balancer leads to what is ready")
 
     def targets(self, name: str, port: int) -> list[Address]:
         """Where those of a unit's instances are that are ready."""
