@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.brokers.rabbitmq.topology import REGISTRY
 from penstock.client import operations
 from penstock.core.errors import Unavailable
 from penstock.core.states import REVOKED, STARTED, SUCCESS
@@ -27,6 +28,15 @@ def own_server() -> Iterator[RabbitMQ]:
 @pytest.fixture
 def line(tmp_path: Path, rabbitmq_server: RabbitMQ) -> RabbitField:
     return RabbitField(tmp_path, rabbitmq_server.fresh())
+
+
+def left(server: RabbitMQ, field: RabbitField) -> int:
+    """How many messages of tasks the server has, delayed ones and those that a worker holds included."""
+    told = server.control(
+        "list_queues", "-p", field.broker.rpartition("/")[2], "--no-table-headers", "name", "messages"
+    )
+    counts = (line.split("\t") for line in told.splitlines())
+    return sum(int(count) for name, count in counts if name != REGISTRY)
 
 
 @contextmanager
@@ -53,7 +63,9 @@ class TestTasks:
         assert set(begun[:5]) == set(high)
         assert line.depth() == 0
 
-    def test_a_delayed_task_waits_in_the_server_and_a_cancelled_one_never_runs(self, line: RabbitField) -> None:
+    def test_a_delayed_task_waits_in_the_server_and_a_cancelled_one_never_runs(
+        self, line: RabbitField, rabbitmq_server: RabbitMQ
+    ) -> None:
         later = line.send("add", 1, 1, countdown=2)
         never = line.send("add", 2, 2, countdown=2)
         assert line.depth() == 2
@@ -63,7 +75,7 @@ class TestTasks:
             [record] = line.ended(later)
             assert record.state == SUCCESS
             assert (record.finished_at or 0) - record.created_at >= 2
-            time.sleep(1)  # the other one's message has come, too
+            eventually(lambda: left(rabbitmq_server, line) == 0, what="the other one's message has come, too")
         assert line.runs()[never] == 0
 
     def test_the_message_of_a_cancelled_task_is_not_counted_and_dropped_in_its_turn(self, line: RabbitField) -> None:
@@ -228,7 +240,7 @@ class TestThePatienceOfTheServer:
         with field.worker() as first:
             task_id = field.send("stay", str(field.folder / "go"))
             field.seen(task_id, lambda record: record.state == STARTED and not record.confirmed)  # it is parked
-            time.sleep(0.5)  # and acknowledged
+            eventually(lambda: left(rabbitmq_server, field) == 0, what="and acknowledged")
             first.process.kill_tree()
         (field.folder / "go").touch()
         with field.worker():
