@@ -15,6 +15,7 @@ UV := uv==0.13.8
 CODE := $(wildcard src tests examples bench)
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help dev examples test unit conformance integration acceptance programs lint format chaos soak cluster bench docs lock clean
 
 help:  ## list these targets
@@ -30,20 +31,26 @@ example-%: $(READY) programs
 examples:  ## list the example systems; `make example-NAME` starts one and tells what to try
 	@for name in $(notdir $(patsubst %/README.md,%,$(wildcard examples/*/README.md))); do echo "make example-$$name"; done
 
-test: $(READY) $(CELERY_READY) programs  ## run all tests: unit, conformance, integration, acceptance
-	$(BIN)/pytest
+test: unit conformance integration acceptance  ## run all tests, in this order
 
 unit: $(READY)  ## test values and rules, in memory: no sockets, no sleeping
 	$(BIN)/pytest tests/unit
 
 conformance: $(READY) programs  ## test every broker and result backend against the same suites
-	$(BIN)/pytest tests/conformance
+	$(BY_TWO) --dist worksteal tests/conformance
 
 integration: $(READY) $(CELERY_READY) programs  ## test what happens when processes are killed and connections cut
-	$(BIN)/pytest tests/integration
+	$(BY_TWO) tests/integration
+	$(ALONE) tests/integration
 
 acceptance: $(READY) programs  ## test the installed command, HTTP, what a browser lets through and the examples
-	$(BIN)/pytest tests/acceptance
+	$(BY_TWO) tests/acceptance
+	$(ALONE) tests/acceptance
+
+# Most tests wait most of the time, so two processes share a ring, each with servers of its own; a file is not split, as
+# its tests may share what takes long to start. What would suffer from a neighbour is marked `alone` and comes after.
+BY_TWO = $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" --durations 20
+ALONE = $(BIN)/pytest -m alone --durations 5
 
 # The tests that need a program fail where it is missing; so it is installed where that is possible.
 programs:

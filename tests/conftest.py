@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -57,6 +58,17 @@ def postgres_server() -> servers.Postgres:
 def _no_server_stays() -> Iterator[None]:
     yield
     servers.end()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several processes tells the one that writes the summary which servers it has used."""
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["servers"] = servers.used
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    servers.used.update(getattr(node, "workeroutput", {}).get("servers", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,7 +6,10 @@ A `Launched` runs in a session of its own, so that nothing of it outlives its te
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -60,11 +63,62 @@ def eventually(probe: Callable[[], T], *, within: float = 60.0, every: float = 0
         time.sleep(every)
 
 
+def share() -> tuple[int, int]:
+    """Which one this is of the processes that test at the same time, and how many they are: they share a machine."""
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % count, count
+
+
+#: ports that were given away: what has not been bound yet looks free
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
+    """A free port, on every address, outside the range that outgoing connections take theirs from.
+
+    Otherwise a client that tries again and again while its server is down would one day be connected to itself, and a
+    server that is started again would find its port taken by a connection that has just ended. Of processes that test
+    at the same time, each has ports of its own: what one has been given, no other takes before it is bound.
+    """
+    low, high = _passing()
+    number, count = share()
+    ports = [port for port in range(15_000 + number, 60_000, count) if not low <= port <= high]
+    for _ in range(100 if ports else 0):
+        port = random.choice(ports)
+        if port not in _given and _free(port):
+            _given.add(port)
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@functools.cache
+def _passing() -> tuple[int, int]:
+    """From which port to which outgoing connections take theirs, on Linux; elsewhere the range of RFC 6335."""
+    try:
+        low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    except FileNotFoundError:
+        return 49_152, 65_535
+    return int(low), int(high)
+
+
+def _free(port: int) -> bool:
+    """Whether it can be bound on all addresses of this machine at once."""
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
+        try:
+            probe = socket.socket(family)
+        except OSError:  # a machine without this family
+            continue
+        with probe:
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return False
+    return True
 
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.servers import quiet_port
+from tests.processes import free_port
 
 
 class Proxy:
@@ -32,7 +32,7 @@ class Proxy:
         assert parts.hostname, target
         assert parts.port, target
         self._target = (parts.hostname, parts.port)
-        self.port = quiet_port()
+        self.port = free_port()
         login = parts.netloc.rpartition("@")
         #: the URL of the target, by way of the proxy
         self.url = parts._replace(netloc=f"{login[0]}{login[1]}127.0.0.1:{self.port}").geturl()

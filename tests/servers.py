@@ -10,12 +10,10 @@ The machine's own servers are never touched, and nothing outlives the run: see `
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import itertools
 import os
 import pwd
-import random
 import re
 import shutil
 import signal
@@ -36,6 +34,15 @@ PASSWORD = "penstock"
 used: dict[str, str] = {}
 
 
+def _stands(pid: int) -> bool:
+    """Whether no thread of a process runs any more."""
+    states = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            states.append(thread.read_text().rpartition(")")[2].split()[0])
+    return set(states) <= {"T", "Z", "X"}
+
+
 class NotInstalledError(Exception):
     """{name} is not installed: apt-get install {package}"""
 
@@ -54,7 +61,7 @@ class Server(Startable):
     def __init__(self, **settings: str) -> None:
         """`settings` go into the server's configuration, in the server's own words, with `_` for `-`."""
         self.settings = settings
-        self.port = quiet_port()
+        self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix=f"penstock-{type(self).__name__.lower()}-"))
         self.folder.chmod(0o755)
         _reaper("folder", self.folder)
@@ -154,7 +161,10 @@ class Server(Startable):
 
     def freeze(self) -> None:
         """Stop its processes in their tracks: connections stay open, and nothing is answered."""
-        self._signal(signal.SIGSTOP, tree(self.pid))
+        pids = tree(self.pid)
+        self._signal(signal.SIGSTOP, pids)
+        # The signal is under way: a thread on another core goes on until it comes, and may still answer.
+        eventually(lambda: all(map(_stands, pids)), what="the processes have stopped")
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT, tree(self.pid))
@@ -224,8 +234,11 @@ class Redis(Server):
     def _answers(self) -> bool:
         """It listens before it has read its data, and says so (LOADING) until it has."""
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as probe:
-            probe.sendall(b"PING\r\n")
-            return probe.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+            secret = self.settings.get("requirepass")
+            asked = [f"AUTH {secret}", "PING"] if secret else ["PING"]
+            probe.sendall("".join(f"{each}\r\n" for each in asked).encode())
+            answers = probe.makefile("rb")
+            return [answers.readline() for _ in asked][-1] == b"+PONG\r\n"
         return False
 
 
@@ -246,7 +259,7 @@ class RabbitMQ(Server):
         self._scripts = _rabbitmq_scripts()
         self.node = f"penstock-{self.port}@{self.host}"
         self._names()
-        self._dist_port = quiet_port()
+        self._dist_port = free_port()
         self._made: list[str] = []
         self._numbers = itertools.count(1)
         settings = {
@@ -264,7 +277,7 @@ class RabbitMQ(Server):
 
     def _names(self) -> None:
         """The service that knows which node listens where."""
-        self.epmd_port = quiet_port()
+        self.epmd_port = free_port()
         command = [program(self, "epmd"), "-address", self.host, "-port", str(self.epmd_port)]
         self._epmd = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
         _reaper("run", self._epmd.pid)
@@ -293,7 +306,7 @@ class RabbitMQ(Server):
 
     def _lost_a_race(self) -> bool:
         lost = f"dist_port_already_used,{self._dist_port}" in self.log
-        self._dist_port = quiet_port()
+        self._dist_port = free_port()
         return lost
 
     def _command(self) -> Sequence[str]:
@@ -447,54 +460,6 @@ def summary() -> str:
 
 
 # --------------------------------------------------------------------------------------------------------- the parts
-
-
-#: ports that were given away: what has not been bound yet looks free
-_given: set[int] = set()
-
-
-def quiet_port() -> int:
-    """A free port, on every address, outside the range that outgoing connections take theirs from.
-
-    Otherwise a client that tries again and again while its server is down would one day be connected to itself, and a
-    server that is started again would find its port taken by a connection that has just ended.
-    """
-    low, high = _passing()
-    ports = [port for port in range(15_000, 60_000) if not low <= port <= high]
-    for _ in range(100 if ports else 0):
-        port = random.choice(ports)
-        if port not in _given and _free(port):
-            _given.add(port)
-            return port
-    return free_port()
-
-
-@functools.cache
-def _passing() -> tuple[int, int]:
-    """From which port to which outgoing connections take theirs, on Linux; elsewhere the range of RFC 6335."""
-    try:
-        low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
-    except FileNotFoundError:
-        return 49_152, 65_535
-    return int(low), int(high)
-
-
-def _free(port: int) -> bool:
-    """Whether it can be bound on all addresses of this machine at once."""
-    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
-        try:
-            probe = socket.socket(family)
-        except OSError:  # a machine without this family
-            continue
-        with probe:
-            if family == socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            try:
-                probe.bind((address, port))
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    return False
-    return True
 
 
 def program(server: Server, name: str) -> str:

@@ -118,7 +118,7 @@ def test_ctrl_c_while_the_app_is_imported_is_quiet_and_quick(tmp_path: Path, por
         eventually((tmp_path / "begun").exists, what="the import of the app")
         family = tree(process.pid)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
-        assert process.process.wait(20) == 130
+        assert process.process.wait(45) == 130
         assert process.printed() == ""
         eventually(lambda: not any(alive(pid) for pid in family), what="the end of the process that imports")
 

@@ -25,7 +25,6 @@ from tests.running.system import System
 
 SECRETS = made_up(EXAMPLE)
 PARTS = ("worker", "web", "rabbitmq", "redis", "db")
-pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")

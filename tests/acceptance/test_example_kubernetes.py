@@ -28,7 +28,6 @@ MANIFESTS = [
 KEY = "a-key-of-the-tests"
 SECRETS = {"RABBITMQ_PASSWORD": "rabbits", "POSTGRES_PASSWORD": "elephants", "PENSTOCK_API_KEYS": KEY}
 WORKER, SENDER, DASHBOARD, RABBITMQ = (f"{name}-controller" for name in ("celery", "run-tasks", "flower", "rabbitmq"))
-pytestmark = pytest.mark.timeout(240)
 
 
 @dataclass

@@ -25,7 +25,6 @@ from tests.running.system import System
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "nginx_flask"
 NGINX, FLASK, CELERY, RABBITMQ = (f"my_{name}_container" for name in ("nginx", "flask", "celery", "rabbitmq"))
-pytestmark = pytest.mark.timeout(240)
 
 
 @dataclass
@@ -130,6 +129,7 @@ def one_more(site: Site) -> None:
     eventually(lambda: " ready: " in site.system[site.workers[-1]][0].printed())
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_locust_fills_the_queue_and_each_worker_that_is_added_drains_it_faster(site: Site) -> None:
     before, queued, seconds = done(site), 0, 3

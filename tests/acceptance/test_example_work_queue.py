@@ -28,7 +28,6 @@ from tests.running.system import System
 EXAMPLE = Path(__file__).parents[2] / "examples" / "work_queue"
 BROKER, WORKER, PROGRAMS = EXAMPLE / "components/broker", EXAMPLE / "components/worker", EXAMPLE / "programs"
 SCRIPTS = WORKER / "scripts"
-pytestmark = pytest.mark.timeout(240)
 
 #: a `docker` that writes down what it is told, and runs a container's shell command with this folder's scripts and /tmp
 DOCKER = """#!{python}

@@ -14,7 +14,7 @@ from bench.listeners import APP, watched_load
 from tests.processes import free_port, launched
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.alone
 def test_none_of_500_listeners_misses_its_tasks_end_while_others_run(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
     port = free_port()

@@ -72,7 +72,6 @@ def worker_children(line: CommandLine, worker: Launched) -> list[int]:
     return [pid for pid in pids if pid in children(worker.pid)]
 
 
-@pytest.mark.timeout(300)
 def test_the_album_has_199_pages_and_one_error_though_workers_were_killed(
     holiday: Path, line: CommandLine, jobs: Path
 ) -> None:
@@ -111,7 +110,6 @@ def test_the_album_has_199_pages_and_one_error_though_workers_were_killed(
         assert thumbnail.headers["content-type"] == "image/png"
 
 
-@pytest.mark.timeout(180)
 def test_a_photograph_that_kills_every_worker_is_given_up_and_the_album_goes_without_it(
     tmp_path: Path, line: CommandLine
 ) -> None:

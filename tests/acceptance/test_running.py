@@ -42,7 +42,6 @@ def results(system: System, ids: Sequence[str]) -> list[int | None]:
         return [api.get(f"/tasks/{each}").json()["result"] for each in ids]
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("target", "options"),
     [

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.processes import Launched, clean_environment, free_port, launched
 
@@ -114,7 +113,6 @@ def check_exercised(answered: Mapping[str, set[int]]) -> None:
     assert len(idle) <= 3, idle
 
 
-@pytest.mark.timeout(300)
 def test_without_keys_every_answer_is_one_that_is_described(tmp_path: Path) -> None:
     with fuzzed(tmp_path) as server:
         said = server.ask("--max-examples", "5")
@@ -122,7 +120,6 @@ def test_without_keys_every_answer_is_one_that_is_described(tmp_path: Path) -> N
         check_exercised(server.answered())
 
 
-@pytest.mark.timeout(300)
 def test_with_a_key_too_and_no_route_forgets_to_ask_for_it(tmp_path: Path) -> None:
     with fuzzed(tmp_path, ALL, {"PENSTOCK_API_KEYS": f"{ALL},{COUNTER}"}) as server:
         server.ask("--max-examples", "10", "--phases", "fuzzing,stateful", key=ALL)
@@ -133,7 +130,6 @@ def test_with_a_key_too_and_no_route_forgets_to_ask_for_it(tmp_path: Path) -> No
         assert len(open_to_all) < len(answered) / 2
 
 
-@pytest.mark.timeout(300)
 def test_with_a_key_that_may_only_look_and_a_rate_limit_the_refusals_are_described_too(tmp_path: Path) -> None:
     keys = {"PENSTOCK_API_KEYS": f"{READER}=read,{ALL},{COUNTER}", "PENSTOCK_API_RATE_LIMIT": "60/m"}
     with fuzzed(tmp_path, ALL, keys) as server:

@@ -140,7 +140,6 @@ def worker(stack: ExitStack, place: Path, *options: str) -> Launched:
     return process
 
 
-@pytest.mark.timeout(240)
 def test_ten_thousand_tasks_of_32_clients_all_end_in_success(place: Path) -> None:
     with ExitStack() as stack:
         _, port = api(stack, place)
@@ -151,7 +150,6 @@ def test_ten_thousand_tasks_of_32_clients_all_end_in_success(place: Path) -> Non
         assert not ledger.refused
 
 
-@pytest.mark.timeout(240)
 def test_two_apis_and_three_workers_share_one_file_and_nobody_sees_a_lock(place: Path) -> None:
     with ExitStack() as stack:
         first, port = api(stack, place)
@@ -196,7 +194,6 @@ def kill_holder(outside: Outside, port: int, supervisor: Launched) -> int:
     return eventually(caught, every=0, what="a child holds a delivery")
 
 
-@pytest.mark.timeout(300)
 def test_kills_of_child_worker_and_api_lose_no_accepted_task(place: Path) -> None:
     outside = Outside(place / "penstock.db")
     with ExitStack() as stack:

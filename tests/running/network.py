@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.processes import share
+
 Address = tuple[str, int]
 
 
@@ -20,7 +22,8 @@ class Network:
     """A block of 127.0.0.0/8, drawn by chance: two systems on one machine do not meet."""
 
     def __init__(self) -> None:
-        self._block = f"127.{random.randrange(16, 250)}.{random.randrange(1, 250)}"
+        number, count = share()
+        self._block = f"127.{random.randrange(16, 250)}.{random.randrange(1 + number, 250, count)}"
         self._numbers = itertools.count(1)
 
     def address(self) -> str:
