@@ -79,7 +79,11 @@ class Contender(ABC):
 
     def call(self, folder: Path, verb: str, **arguments: Any) -> Any:
         """Have its own Python do a verb of bench/inside.py; return what that prints."""
-        return self.run(folder, self._inside(self.python(), self.app, verb, **arguments))
+        return self.run(folder, self.command(verb, **arguments))
+
+    def command(self, verb: str, **arguments: Any) -> list[str]:
+        """The command that has its own Python do a verb."""
+        return self._inside(self.python(), self.app, verb, **arguments)
 
     @staticmethod
     def _inside(python: Path, app: str, verb: str, **arguments: Any) -> list[str]:

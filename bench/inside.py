@@ -98,6 +98,23 @@ def alatency(app: App, count: int, pause: float) -> list[float]:
     return asyncio.run(calls())
 
 
+def steady(app: App, task: str, args: list[Any], rate: float) -> None:
+    """Send `rate` tasks a second, evenly spaced, until killed; what could not be sent in time follows at once."""
+    _ready(app, WARM, task, args)
+    if hasattr(app, "send"):
+        for wait in _even(rate):
+            time.sleep(wait)
+            app.send(task, *args)
+        return
+
+    async def sends() -> None:
+        for wait in _even(rate):
+            await asyncio.sleep(wait)
+            await app.asend(task, *args)
+
+    asyncio.run(sends())
+
+
 def versions(_app: App, packages: list[str]) -> dict[str, str]:
     """The versions of installed packages, and of this Python and its SQLite."""
     found = {package: version(package) for package in packages}
@@ -105,7 +122,7 @@ def versions(_app: App, packages: list[str]) -> dict[str, str]:
 
 
 VERBS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (submit, bulk, asubmit, fill, mark, latency, alatency, versions)
+    each.__name__: each for each in (submit, bulk, asubmit, fill, mark, latency, alatency, steady, versions)
 }
 
 
@@ -144,6 +161,13 @@ async def _asend_all(app: App, task: str, batches: Iterable[list[Any]]) -> float
             await asyncio.gather(*(share(left) for _ in range(CROWD)))
         start = start or time.perf_counter()
     return time.perf_counter() - start
+
+
+def _even(rate: float) -> Iterator[float]:
+    """Seconds to wait before each of so many events a second, for ever."""
+    start = time.perf_counter()
+    for number in itertools.count():
+        yield max(0.0, start + number / rate - time.perf_counter())
 
 
 def _portions(count: int, size: int) -> Iterator[int]:

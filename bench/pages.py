@@ -7,11 +7,15 @@ The records are written through the result backend's own contract, as a submitte
 asked for, in the same process, from the ASGI application: what is measured is the server's time, routes of the API
 included, without the network. Printed are the median and the slowest of twenty, in milliseconds, and the median of the
 CPU time of this process (of PostgreSQL's own it tells nothing), which says more than the clock on a busy machine.
+Last come the pages that lead on by themselves to the end of the store: how many they are, the median and the slowest of
+them, and all of them together.
 """
 
 from __future__ import annotations
 
 import asyncio
+import html
+import re
 import statistics
 import sys
 import tempfile
@@ -30,7 +34,6 @@ from tests import servers
 
 BATCH = 1000
 TIMES = 20
-OFTEN = 3  # for what takes its time
 LEASE = "lease-of-the-bench"
 NAMES = ("charge", "email", "encode", "report", "sync")
 FAILED = encode_failure(ConnectionError("the bank did not answer"))
@@ -41,6 +44,10 @@ PAGES = (
     "/ui/tasks?task=email",
     "/ui/tasks?queue=slow&status=SUCCESS",
     "/ui/tasks?worker=w7",
+    "/ui/tasks?task=no-such-task",
+    "/ui/tasks?queue=no-such-queue&status=SUCCESS",
+    "/ui/tasks?worker=no-such-worker&status=FAILURE",
+    "/ui/tasks?until=2001-01-01",
     "/ui/tasks?q=order-999",
     "/ui/tasks?q=no-such-text",
     "/ui/tasks?status=REVOKED",
@@ -54,8 +61,14 @@ PAGES = (
     "/ui/bulk/retry?task=charge",
     "/ui/bulk/retry?q=order-999",
 )
-#: What a preview leads on to by itself where there are many: the exact count, which takes its time.
-COUNTS = ("/ui/bulk/retry?task=charge&counted=true", "/ui/bulk/retry?q=order-999&counted=true")
+#: What leads on by itself to the end.
+WALKS = (
+    "/ui/bulk/retry?task=charge",
+    "/ui/bulk/retry?q=order-999",
+    "/ui/tasks?task=no-such-task",
+    "/ui/tasks?q=no-such-text",
+)
+_FURTHER = re.compile('<meta http-equiv="refresh" content="0; url=([^"]*)">')
 
 
 def shop(url: str) -> Penstock:
@@ -99,18 +112,18 @@ async def fill(app: Penstock, number: int) -> list[str]:
     return ids
 
 
-async def asked(application: Application, address: str) -> tuple[int, int]:
-    """Ask for a page; status and size."""
+async def asked(application: Application, address: str) -> str:
+    """Ask for a page."""
     path, _, query = address.partition("?")
-    status = size = 0
+    status, parts = 0, []
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Any) -> None:
-        nonlocal status, size
+        nonlocal status
         status = message.get("status", status)
-        size += len(message.get("body", b""))
+        parts.append(message.get("body", b""))
 
     scope = {
         "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "path": path,
@@ -118,7 +131,21 @@ async def asked(application: Application, address: str) -> tuple[int, int]:
         "headers": [(b"host", b"localhost")],
     }  # fmt: skip
     await application(scope, receive, send)
-    return status, size
+    assert status == 200, (address, status)
+    return b"".join(parts).decode()
+
+
+async def walk(application: Application, address: str) -> list[float]:
+    """Follow a page to where it does not lead on by itself; milliseconds of each."""
+    took: list[float] = []
+    following = address
+    while following:
+        began = time.perf_counter()
+        page = await asked(application, following)
+        took.append((time.perf_counter() - began) * 1000)
+        found = _FURTHER.search(page)
+        following = html.unescape(found[1]) if found else ""
+    return took
 
 
 async def measure(number: int, url: str, there: bool) -> None:
@@ -133,18 +160,22 @@ async def measure(number: int, url: str, there: bool) -> None:
         print(f"{number:,} records written in {time.perf_counter() - began:.0f} s", flush=True)
     application = create(app)
     await application.site.open()
-    print(f"{'page':40} {'median':>8} {'slowest':>8} {'CPU':>8} {'kB':>6}")
-    for template in (*PAGES, *COUNTS):
+    print(f"{'page':46} {'median':>8} {'slowest':>8} {'CPU':>8} {'kB':>6}")
+    for template in PAGES:
         address = template.format(task=ids[len(ids) // 2])
-        took, used = [], []
-        for _ in range(OFTEN if template in COUNTS else TIMES):
+        took, used, page = [], [], ""
+        for _ in range(TIMES):
             began, begun = time.perf_counter(), time.process_time()
-            status, size = await asked(application, address)
+            page = await asked(application, address)
             took.append((time.perf_counter() - began) * 1000)
             used.append((time.process_time() - begun) * 1000)
-            assert status == 200, (address, status)
         figures = (statistics.median(took), max(took), statistics.median(used))
-        print(f"{template:40} {' '.join(f'{each:8.1f}' for each in figures)} {size / 1000:6.1f}", flush=True)
+        print(f"{template:46} {' '.join(f'{each:8.1f}' for each in figures)} {len(page) / 1000:6.1f}", flush=True)
+    print(f"{'to the end':46} {'median':>8} {'slowest':>8} {'all':>8} {'pages':>6}")
+    for address in WALKS:
+        took = await walk(application, address)
+        figures = (statistics.median(took), max(took), sum(took))
+        print(f"{address:46} {' '.join(f'{each:8.1f}' for each in figures)} {len(took):6}", flush=True)
     await application.site.close()
 
 

@@ -15,6 +15,11 @@ const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds
 
 const tasks = {
   add: async (x, y) => x + y,
+  spin: async (seconds) => {
+    const end = performance.now() + 1000 * seconds; // Node tells no thread's own CPU time
+    while (performance.now() < end);
+    return true;
+  },
   nap: async (seconds) => pause(seconds),
   mark: async (number) => fs.appendFileSync("marks", `${number}\n`),
 };
@@ -56,6 +61,14 @@ const verbs = {
   },
   async mark(queue, { count }) {
     await many(queue, "mark", Array.from({ length: count }, (_, number) => [number]));
+  },
+  async steady(queue, { task, args, rate }) {
+    const start = now();
+    for (let number = 0; ; number += 1) {
+      const wait = start + number / rate - now();
+      if (wait > 0) await pause(wait);
+      await queue.add(task, args);
+    }
   },
   async alatency(queue, { count, pause: rest }) {
     const events = new QueueEvents("bench", { connection });

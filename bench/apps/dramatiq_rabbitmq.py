@@ -28,12 +28,17 @@ def add(x: int, y: int) -> int:
 
 
 @dramatiq.actor
+def spin(seconds: float) -> bool:
+    return work.spin(seconds)
+
+
+@dramatiq.actor
 def mark(number: int) -> int:
     return work.mark(number)
 
 
 def send(task: str, *args: Any) -> Any:
-    return {"add": add, "mark": mark}[task].send(*args)
+    return {"add": add, "spin": spin, "mark": mark}[task].send(*args)
 
 
 def get(handle: Any) -> Any:

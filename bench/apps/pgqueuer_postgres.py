@@ -37,6 +37,10 @@ async def main(batch: int) -> None:
     async def add(job: Job) -> None:
         work.add(*json.loads(job.payload))
 
+    @queuer.entrypoint("spin")
+    async def spin(job: Job) -> None:
+        work.spin(*json.loads(job.payload))
+
     @queuer.entrypoint("nap")
     async def nap(job: Job) -> None:
         await asyncio.sleep(*json.loads(job.payload))

@@ -21,7 +21,7 @@ class HueySQLite(Contender):
         "and CPU -k process; results are waited for with max_delay=0.001"
     )
     packages = ("huey",)
-    offers = frozenset({"send", "worker", "workers", "cpu", "get", "import", "idle", "mark"})
+    offers = frozenset({"send", "worker", "workers", "cpu", "get", "import", "idle", "mark", "load"})
     statement = "from huey import SqliteHuey"
     backlog = 3_000
 

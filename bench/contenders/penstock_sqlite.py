@@ -21,7 +21,7 @@ class PenstockSQLite(Contender):
     offers = frozenset((
         "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "senders",
         "http", "ready",
-        "import", "help", "idle", "mark", "backlog", "watch",
+        "import", "help", "idle", "mark", "backlog", "watch", "load",
     ))  # fmt: skip
     statement = "from penstock import Penstock"
     says = "ready: "

@@ -50,7 +50,7 @@ class PenstockPostgres(OnPostgres, PenstockSQLite):
     packages: ClassVar[tuple[str, ...]] = ("penstock", "asyncpg", "msgspec", "uvloop")
     offers = frozenset((
         "send", "asend", "send_many", "worker", "workers", "get", "aget", "senders", "ready",
-        "idle", "mark", "backlog",
+        "idle", "mark", "backlog", "load",
     ))  # fmt: skip
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
     counts = "SELECT count(*) FROM {schema}.records WHERE state = 'SUCCESS'"
@@ -99,7 +99,7 @@ class PgqueuerPostgres(OnPostgres):
         "for two processes twice; results are waited for with CompletionWatcher(debounce=1 ms)"
     )
     packages: ClassVar[tuple[str, ...]] = ("pgqueuer", "asyncpg", "uvloop")
-    offers = frozenset({"asend", "send_many", "worker", "workers", "aget", "senders", "import", "idle", "mark"})
+    offers = frozenset(("asend", "send_many", "worker", "workers", "aget", "senders", "import", "idle", "mark", "load"))
     statement = "import pgqueuer"
     app = "bench.apps.pgqueuer_postgres"
     counts = "SELECT count(*) FROM {schema}.pgqueuer_log WHERE status = 'successful'"

@@ -37,7 +37,7 @@ class PenstockRabbitMQ(OnRabbitMQ, PenstockSQLite):
     packages: ClassVar[tuple[str, ...]] = ("penstock", "hiredis", "msgspec", "uvloop")
     offers = frozenset((
         "send", "asend", "send_many", "worker", "workers", "get", "aget", "senders", "ready",
-        "idle", "mark", "backlog",
+        "idle", "mark", "backlog", "load",
     ))  # fmt: skip
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
 
@@ -71,7 +71,7 @@ class DramatiqRabbitMQ(OnRabbitMQ, DramatiqRedis):
     name = "dramatiq-rabbitmq"
     options = f"confirm_delivery, {DramatiqRedis.options}"
     packages: ClassVar[tuple[str, ...]] = ("dramatiq", "pika", "redis")
-    offers = DramatiqRedis.offers | {"import", "idle"}
+    offers = DramatiqRedis.offers | {"import", "idle", "load"}
     statement = "import dramatiq"
 
 

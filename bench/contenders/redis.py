@@ -46,7 +46,7 @@ class PenstockRedis(OnRedis, PenstockSQLite):
     packages: ClassVar[tuple[str, ...]] = ("penstock", "hiredis", "msgspec", "uvloop")
     offers = frozenset((
         "send", "asend", "send_many", "worker", "workers", "cpu", "nap", "crowd", "get", "aget", "senders", "http",
-        "ready", "idle", "mark", "backlog", "watch",
+        "ready", "idle", "mark", "backlog", "watch", "load",
     ))  # fmt: skip
     app = "bench.apps.penstock_sqlite"  # its broker stands in the environment
 
@@ -77,7 +77,7 @@ class CeleryRedis(OnRedis):
         "-O fair without gossip, mingle and heartbeat; CPU likewise"
     )
     packages: ClassVar[tuple[str, ...]] = ("celery", "kombu", "redis", "hiredis")
-    offers = frozenset({"send", "worker", "workers", "cpu", "get", "import", "idle", "mark"})
+    offers = frozenset({"send", "worker", "workers", "cpu", "get", "import", "idle", "mark", "load"})
     statement = "from celery import Celery"
     app = "bench.apps.celery_redis"
     backlog = 3_000
@@ -220,7 +220,7 @@ class ArdiqRedis(AsyncRedis):
         "(2 for two processes). It asks for Python 3.12; on 3.11 the type parameters are taken out of its source"
     )
     packages: ClassVar[tuple[str, ...]] = ("ardiq",)
-    offers = AsyncRedis.offers | {"send_many", "cpu", "crowd"}
+    offers = AsyncRedis.offers | {"send_many", "cpu", "crowd", "load"}
     statement = "from ardiq import Ardiq"
     backlog = 20_000
 
@@ -239,7 +239,9 @@ class BullmqRedis(OnRedis):
         "ioredis, concurrency 100 (for naps what they ask for), completed jobs kept; two processes are two workers"
     )
     packages: ClassVar[tuple[str, ...]] = ()
-    offers = frozenset({"asend", "send_many", "worker", "workers", "nap", "crowd", "aget", "senders", "idle", "mark"})
+    offers = frozenset((
+        "asend", "send_many", "worker", "workers", "nap", "crowd", "aget", "senders", "idle", "mark", "load",
+    ))  # fmt: skip
     app = str(Path(__file__).parents[1] / "apps" / "bullmq_redis.cjs")
     backlog = 20_000
 
@@ -254,15 +256,12 @@ class BullmqRedis(OnRedis):
         return {**super().environment(folder), "NODE_PATH": str(peers.node()[1])}
 
     def worker(self, load: Load) -> list[str]:
-        return self._command("worker", processes=load.processes, concurrency=load.slots or 100)
-
-    def call(self, folder: Path, verb: str, **arguments: Any) -> Any:
-        return self.run(folder, self._command(verb, **arguments))
+        return self.command("worker", processes=load.processes, concurrency=load.slots or 100)
 
     def ended(self, folder: Path) -> int:
         return int(client(place("redis", folder)).zcard("bull:bench:completed"))
 
-    def _command(self, verb: str, **arguments: Any) -> list[str]:
+    def command(self, verb: str, **arguments: Any) -> list[str]:
         return [peers.node()[0], self.app, verb, json.dumps(arguments)]
 
 

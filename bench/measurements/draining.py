@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.contender import PATIENCE, Contender, Load
+from bench.contender import Contender, Load
 from bench.measurement import Figure, Measurement
 from bench.outside import drain
 from bench.scale import scaled
 
 SPIN = 0.005  #: seconds of CPU
 NAP = 0.1  #: seconds
+FILLING = 300.0  #: seconds that filling a backlog may take
 
 
 def _quick(processes: int, contender: Contender, folder: Path) -> Sequence[float]:
@@ -45,8 +46,8 @@ def _backlog(waiting: int, contender: Contender, folder: Path) -> Sequence[float
         portion = min(left, 50_000)
         contender.call(folder, "fill", task="add", args=[1, 2], count=portion)
         left -= portion
-        if time.monotonic() - start > PATIENCE:
-            raise RuntimeError(f"only {waiting - left} of {waiting} were queued within {PATIENCE:.0f} s")
+        if time.monotonic() - start > FILLING:
+            raise RuntimeError(f"only {waiting - left} of {waiting} were queued within {FILLING:.0f} s")
     submitted = contender.call(folder, "submit", count=scaled(1_500))
     return [submitted, drain(contender, folder, Load(), some).rate]
 
