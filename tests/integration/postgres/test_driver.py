@@ -22,8 +22,8 @@ from penstock.drivers.postgres.schema import Migration, load
 from penstock.results.postgres import open_results
 from penstock.testing.conformance.broker.samples import consumer, fetch, sleeping, task
 from tests.certificates import Authority
-from tests.processes import eventually
-from tests.servers import PASSWORD, program, quiet_port
+from tests.processes import eventually, free_port
+from tests.servers import PASSWORD, program
 from tests.servers import Postgres as Server
 
 
@@ -87,7 +87,7 @@ class TestFaults:
         assert type(caught.value) in (kind, ConfigurationError)
 
     async def test_a_server_that_is_not_there_is_unavailable_at_once(self) -> None:
-        driver = open_driver(f"postgresql://me:{PASSWORD}@127.0.0.1:{quiet_port()}/db")
+        driver = open_driver(f"postgresql://me:{PASSWORD}@127.0.0.1:{free_port()}/db")
         with pytest.raises(Unavailable) as caught:
             await driver.open()
         assert caught.value.unsent
@@ -286,7 +286,7 @@ class TestPooler:
     @pytest.fixture
     def pooled(self, postgres_server: Server, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
         """The URL of a PgBouncer in the mode of the parameter."""
-        port = quiet_port()
+        port = free_port()
         (tmp_path / "users.txt").write_text(f'"penstock" "{PASSWORD}"\n')
         (tmp_path / "pgbouncer.ini").write_text(
             f"[databases]\npostgres = host=127.0.0.1 port={postgres_server.port} dbname=postgres\n"
@@ -298,7 +298,7 @@ class TestPooler:
             for path in (tmp_path, *tmp_path.iterdir()):
                 os.chown(path, pwd.getpwnam(user).pw_uid, -1)
             for parent in tmp_path.parents:
-                if parent.name.startswith("pytest-"):
+                if parent.name.startswith(("pytest-", "popen-")):
                     parent.chmod(parent.stat().st_mode | 0o111)
         command = [program(postgres_server, "pgbouncer"), "-q", str(tmp_path / "pgbouncer.ini")]
         process = subprocess.Popen(command, user=user, stderr=subprocess.DEVNULL)

@@ -12,6 +12,7 @@ import pytest
 from penstock.client.app import Penstock
 from penstock.core.record import Filter
 from penstock.testing.conformance.broker.samples import task
+from penstock.testing.conformance.results.samples import record
 from tests.integration.postgres import sizes
 from tests.servers import Postgres
 
@@ -44,13 +45,18 @@ async def test_what_was_planned_while_nothing_waited_does_not_walk_all_that_came
     async with app.backends() as backends:
         broker = backends.broker
         consumer: Any = broker.consume(["default"], "lease")
-        await sizes.fill(backends, 0, 10)  # messages are analysed while there are none
+        await sizes.fill(backends, 0, 0)  # all is analysed while there is nothing
         assert (await consumer.claim(["default"], 1)).deliveries == []
+        assert await backends.results.records.get(["none"]) == {}
         assert await broker.purge("default") == []
         await broker.publish([task(due=time.time() + 3600) for _ in range(5_000)])
         await broker.publish([task() for _ in range(5_000)])
         touched, claim = await sizes.spent(backends, consumer.claim(["default"], 1))
         assert (len(claim.deliveries), touched < 100) == (1, True), touched
+        made = [record() for _ in range(5_000)]
+        await backends.results.records.create(made)
+        touched, found = await sizes.spent(backends, backends.results.records.get([made[7].task_id]))
+        assert (len(found), touched < 20) == (1, True), touched
         touched, purged = await sizes.spent(backends, broker.purge("default", 10))
         assert (len(purged), touched < 300) == (10, True), touched
         await broker.publish([task(due=time.time() + 0.01) for _ in range(500)])

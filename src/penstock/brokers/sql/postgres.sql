@@ -1,23 +1,26 @@
 -- Messages that wait in PostgreSQL, or are with a worker. $1 is the time, NULL for the server's own, where one is needed.
+-- `publish`, `settle` and `claim` may be parts of one statement (drivers/postgres/parts.py).
 
 -- name: publish
-WITH queue AS (
+WITH met AS (
     INSERT INTO penstock.queues (name)
-    SELECT DISTINCT given FROM unnest($2::text[]) AS given
-    WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE name = given)
+    SELECT name FROM (SELECT DISTINCT unnest($2::text[]) AS name OFFSET 0) AS each
+    WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE queues.name = each.name)
     ON CONFLICT DO NOTHING
+), sent AS (
+    INSERT INTO penstock.messages (queue, step, priority, published, due, task_id, head, body)
+    SELECT queue, step, priority, penstock.moment($1), CASE WHEN due > penstock.moment($1) THEN due END, task_id, head, body
+    FROM unnest($2::text[], $3::smallint[], $4::int[], $5::float8[], $6::text[], $7::bytea[], $8::bytea[])
+    AS each (queue, step, priority, due, task_id, head, body)
 )
-INSERT INTO penstock.messages (queue, step, priority, published, due, task_id, head, body)
-SELECT queue, step, priority, penstock.moment($1), CASE WHEN due > penstock.moment($1) THEN due END, task_id, head, body
-FROM unnest($2::text[], $3::smallint[], $4::int[], $5::float8[], $6::text[], $7::bytea[], $8::bytea[])
-AS given (queue, step, priority, due, task_id, head, body);
+SELECT true AS well;
 
 -- name: enlist
 SELECT penstock.enlist_messages('{}');
 
 -- name: claim
 -- Each queue is walked from its front; rows that others claim at this moment are passed over. What is due is made ready
--- first ($6), and the answer is then one row without an id: ask again.
+-- first ($6), and the answer is then one row that says so: ask again. With $7, it also tells how the tasks stand.
 -- Rows are named by arrays of their ids, here and below: of a join, where the table was empty when it was last analysed,
 -- the planner would make a walk over all messages.
 WITH turns AS MATERIALIZED (
@@ -49,14 +52,24 @@ WITH turns AS MATERIALIZED (
     WHERE number <= $4 AND (number = 1 OR total <= $5)
 ), claimed AS (
     UPDATE penstock.messages SET lease = $2 WHERE id = ANY ((SELECT ids FROM chosen)::bigint[])
-    RETURNING array_position((SELECT ids FROM chosen), id) AS number, id, queue, priority, redelivered, head, body
-), queue AS (
+    RETURNING array_position((SELECT ids FROM chosen), id) AS number, id, queue, priority, redelivered, head, body, task_id
+), found_queues AS (
     INSERT INTO penstock.queues (name)
-    SELECT DISTINCT queue FROM claimed WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE name = claimed.queue)
+    SELECT queue FROM (SELECT DISTINCT queue FROM claimed OFFSET 0) AS each
+    WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE name = each.queue)
     ON CONFLICT DO NOTHING
+), standing AS (
+    SELECT number, id, queue, priority, redelivered, head, body, state, cancel, generation, retries, deliveries, held
+    FROM claimed LEFT JOIN LATERAL (
+        SELECT state, cancel, generation, retries, deliveries, CASE WHEN lease IS NOT NULL THEN (
+            SELECT until - penstock.moment($1) FROM penstock.leases WHERE leases.lease = records.lease AND until > 0
+        ) END AS held
+        FROM penstock.records WHERE $7 AND records.task_id = claimed.task_id OFFSET 0
+    ) AS record ON true
 )
-SELECT id, queue, priority, redelivered, head, body, number FROM claimed
-UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE EXISTS (SELECT FROM promoted);
+SELECT true AS well, standing.* FROM standing
+UNION ALL SELECT true, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+WHERE EXISTS (SELECT FROM promoted);
 
 -- name: declare
 INSERT INTO penstock.queues (name) SELECT DISTINCT unnest($1::text[]) ON CONFLICT DO NOTHING;
@@ -71,7 +84,11 @@ FROM unnest($1::text[]) AS given (queue)
 WHERE NOT EXISTS (SELECT FROM penstock.queues WHERE name = given.queue AND paused);
 
 -- name: settle
-DELETE FROM penstock.messages WHERE id = ANY($1::bigint[]) AND lease = $2;
+-- The lease is compared so that its index, in which all that is held would be walked, is of no use.
+WITH settled AS (
+    DELETE FROM penstock.messages WHERE id = ANY($1::bigint[]) AND lease IS NOT DISTINCT FROM $2
+)
+SELECT true AS well;
 
 -- name: hand_back
 UPDATE penstock.messages SET lease = NULL, due = CASE WHEN $4::float8 > 0 THEN penstock.moment($1) + $4 END

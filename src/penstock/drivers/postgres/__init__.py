@@ -4,6 +4,7 @@ driver        Postgres, what brokers and result backends hold: steps, run, liste
 address       the URL
 link          single connections: made at first use, made anew after they broke
 transactions  group commit and reads
+parts         several steps as one statement
 ears          listeners: LISTEN, and who sleeps
 schema        migrations
 enlist        statements in transactions of others
@@ -23,6 +24,7 @@ if find_spec("asyncpg") is None:
     )
 
 from penstock.drivers.postgres.driver import Postgres, open_driver
-from penstock.drivers.postgres.link import Session
+from penstock.drivers.postgres.link import Session, array
+from penstock.drivers.postgres.parts import Part, Statement
 
-__all__ = ["Postgres", "Session", "open_driver"]
+__all__ = ["Part", "Postgres", "Session", "Statement", "array", "open_driver"]

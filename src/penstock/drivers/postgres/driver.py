@@ -33,11 +33,13 @@ class Postgres(Driver):
         self.address = address
         self.clock = clock
         self.counters = Counters()
+        self.look = False  #: whether claims are to tell how the tasks stand: the records are kept here, too
         self.links = Links(address)
         self._migrations = schema.load()
         self._writer: Writer | None = None
         self._reader: Reader | None = None
         self._ears: Ears | None = None
+        self._channels: dict[str, tuple[str, int, int]] = {}
         self._closed = False
         self._opening: asyncio.Lock | None = None
         self._ready = False
@@ -73,10 +75,14 @@ class Postgres(Driver):
             self._ears = Ears(self.links)
         return self._ears.listen(topic, dozes)
 
-    def channels(self, topics: Sequence[str]) -> tuple[list[str], list[int]]:
-        """The channels of topics, and the locks that those who listen there hold."""
+    def channels(self, topics: Sequence[str]) -> tuple[list[str], list[int], list[int]]:
+        """The channels of topics, the locks that those who listen there hold, and the gates that these came through."""
         ears = self._ears or Ears(self.links)
-        return [ears.channel(topic) for topic in topics], [ears.key(topic) for topic in topics]
+        for topic in topics:
+            if topic not in self._channels:
+                self._channels[topic] = ears.channel(topic), ears.key(topic), ears.gate(topic)
+        found = [self._channels[topic] for topic in topics]
+        return [each[0] for each in found], [each[1] for each in found], [each[2] for each in found]
 
     async def run(self, steps: Sequence[Step[Any]]) -> list[Any]:
         """Run `steps` in order in one transaction; see core.step.Driver."""

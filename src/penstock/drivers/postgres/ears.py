@@ -21,6 +21,8 @@ _PAUSE = 0.2  #: seconds between tries to connect
 _BEAT = 10.0  #: seconds between questions that show whether the connection is still there
 #: seconds after which a sleeper looks by himself: a process may die between its commit and the notification
 _NET = 5.0
+# in this order; what was being written before is committed then
+_FALL_ASLEEP = "SELECT pg_advisory_lock_shared($1), pg_advisory_xact_lock($2)"
 
 
 class Bell(Listener):
@@ -99,6 +101,10 @@ class Ears:
         digest = blake2b(f"penstock/{self.channel(topic)}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big", signed=True)
 
+    def gate(self, topic: str) -> int:
+        """The lock that they wait for once they hold that one; statements that write and look for them stand in it."""
+        return self.key(f"{topic}/gate")
+
     def listen(self, topic: str, dozes: bool) -> Bell:
         """A bell for a topic. Nothing is missed from now on; it may ring for nothing."""
         self._closed = False
@@ -175,7 +181,7 @@ class Ears:
             if topic not in self._heard:
                 await connection.add_listener(self.channel(topic), self._told(topic))
                 self._heard.add(topic)
-            await connection.fetchval("SELECT pg_advisory_lock_shared($1)", self.key(topic))
+            await connection.execute(_FALL_ASLEEP, self.key(topic), self.gate(topic))
             self._held.add(topic)
             for bell in tuple(self._bells.get(topic, ())):
                 bell.poke()  # still listening: only what came before may have been missed

@@ -146,6 +146,11 @@ class Link:
             connection.terminate()
 
 
+def array(values: Sequence[Any]) -> Sequence[Any] | None:
+    """A parameter for `unnest` beside others: None where no row has a value, which is NULL, too, and costs nothing."""
+    return None if values.count(None) == len(values) else values
+
+
 def closed(shown: str) -> Unavailable:
     """The error of a driver that was closed."""
     return Unavailable(f"{shown} was closed by this program", unsent=True)

@@ -15,6 +15,7 @@ from typing import Any
 from penstock.core.step import Step
 from penstock.drivers.postgres.errors import AGAIN, code, translated
 from penstock.drivers.postgres.link import Link, Links, Session
+from penstock.drivers.postgres.parts import REFUSED, Whole, whole
 
 #: calls in one transaction: bounds what a failure repeats
 _GROUP = 100
@@ -23,7 +24,8 @@ _TRIES = 10
 #: transactions after which sleepers are looked for, even if the next one could begin at once
 _PATIENCE = 4
 # Whoever sleeps holds a shared lock: where the exclusive one is to be had, nobody does. Asked for after the commit, so
-# that one who fell asleep before is found, and one who falls asleep later sees what was committed.
+# that one who fell asleep before is found, and one who falls asleep later sees what was committed. (A statement made of
+# parts asks by itself, see parts.py. A transaction must not: its client may stand still within, and bar the gate.)
 _ROUSE = (
     "SELECT pg_notify(channel, '') FROM unnest($1::text[], $2::bigint[]) AS asked (channel, key) "
     "WHERE NOT pg_try_advisory_xact_lock(key)"
@@ -82,14 +84,14 @@ class _Failed(Exception):
 class Writer:
     """One connection on which all writes of a driver go, in the order of coming.
 
-    `wakes` turns topics into channels and the locks that their sleepers hold.
+    `wakes` turns topics into channels, the locks that their sleepers hold, and the gates that these came through.
     """
 
     def __init__(
         self,
         links: Links,
         now: Callable[[], float | None],
-        wakes: Callable[[Sequence[str]], tuple[list[str], list[int]]],
+        wakes: Callable[[Sequence[str]], tuple[list[str], list[int], list[int]]],
         counters: Counters,
     ) -> None:
         self._link = Link(links)
@@ -146,37 +148,45 @@ class Writer:
                 job.fail(translated(failed.error, self._address.shown, unsent=failed.unsent))
             return
         self._counters.transactions += 1
-        self._unasked += 1
         for job, answer in zip(jobs, answers, strict=True):
-            self._topics.update((topic, None) for step in job.steps for topic in step.wakes.split())
-            job.end(answer)
+            error = next((each for each in answer if isinstance(each, Exception)), None)
+            if error is None:
+                job.end(answer)
+            else:
+                job.fail(translated(error, self._address.shown))
 
     async def _persist(self, jobs: Sequence[_Job]) -> list[list[Any]]:
         """Try again where that is safe and helps: after a deadlock, and on a connection that had broken unnoticed."""
-        tries = 0
+        tries, parts = 0, whole([step for job in jobs for step in job.steps], self._address.schema)
         while True:
             stale = not self._link.fresh
             try:
-                return await self._attempt(jobs)
+                return await self._attempt(jobs, parts)
             except _Failed as failed:
+                if parts is not None and code(failed.error) in REFUSED:
+                    parts = None
+                    continue
                 tries += 1
                 again = code(failed.error) in AGAIN or (failed.broken and stale and failed.unsent)
                 if not again or tries >= _TRIES:
                     raise
 
-    async def _attempt(self, jobs: Sequence[_Job]) -> list[list[Any]]:
+    async def _attempt(self, jobs: Sequence[_Job], parts: Whole | None) -> list[list[Any]]:
         plain = len(jobs) == 1 and len(jobs[0].steps) == 1 and type(jobs[0].steps[0]) is Single
-        committing = plain
+        committing = plain or parts is not None
         connection = None
         try:
             connection = await self._link.get()
             session = Session(connection, self._now())
+            if parts is not None:
+                return await self._at_once(jobs, parts, session)
             if plain:
-                return [await self._steps(jobs[0], session)]
-            await self._say(connection, "BEGIN")
-            answers = [await self._steps(job, session) for job in jobs]
-            committing = True
-            await self._say(connection, "COMMIT")
+                answers = [await self._steps(jobs[0], session)]
+            else:
+                await self._say(connection, "BEGIN")
+                answers = [await self._steps(job, session) for job in jobs]
+                committing = True
+                await self._say(connection, "COMMIT")
         except asyncio.CancelledError:
             self._link.drop()
             for job in jobs:
@@ -184,12 +194,23 @@ class Writer:
             raise
         except Exception as error:  # steps may raise anything; it is told to those who asked
             broken = connection is None or isinstance(error, TimeoutError) or connection.is_closed()
-            if not broken and not plain:
+            if not broken and not plain and parts is None:
                 broken = not await self._undone(connection)
             if broken:
                 self._link.drop()
             raise _Failed(error, unsent=not committing, broken=broken) from error
+        self._topics.update(dict.fromkeys(_topics(jobs)))
+        self._unasked += 1
         return answers
+
+    async def _at_once(self, jobs: Sequence[_Job], parts: Whole, session: Session) -> list[list[Any]]:
+        """One statement, which is a transaction by itself and wakes those who sleep."""
+        given = parts.given(*self._wakes(_topics(jobs)))
+        async with asyncio.timeout(self._address.timeout):
+            woken, answers = await parts.answers(session, await session.rows(parts.text, *given))
+        self._counters.wakes += woken
+        each = iter(answers)
+        return [[next(each) for _ in job.steps] for job in jobs]
 
     async def _steps(self, job: _Job, session: Session) -> list[Any]:
         async with asyncio.timeout(self._address.timeout):
@@ -210,7 +231,8 @@ class Writer:
         topics, self._topics, self._unasked = self._topics, {}, 0
         try:
             connection = await self._link.get()
-            found = await connection.fetch(_ROUSE, *self._wakes(list(topics)), timeout=self._address.timeout)
+            channels, keys, _ = self._wakes(list(topics))
+            found = await connection.fetch(_ROUSE, channels, keys, timeout=self._address.timeout)
             self._counters.wakes += len(found)
         except Exception:  # the next write tells what is wrong
             self._link.drop()
@@ -257,6 +279,10 @@ class Reader:
                 raise translated(error, self._links.address.shown, unsent=True) from error
             self._counters.reads += 1
             return answers
+
+
+def _topics(jobs: Sequence[_Job]) -> list[str]:
+    return list(dict.fromkeys(topic for job in jobs for step in job.steps for topic in step.wakes.split()))
 
 
 async def worked(steps: Sequence[Step[Any]], session: Session) -> list[Any]:

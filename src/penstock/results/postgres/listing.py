@@ -30,8 +30,8 @@ class Listing:
         self._get, self._get_near = sql["get_seqs"], sql["get_near"]
 
     async def page(self, session: Session, which: Filter, limit: int, before: int | None) -> Page:
-        """Records newest first, those numbered below `before`; for a text no more are looked at than AT_ONCE."""
-        floor, reached = await self._floor(session, which, before)
+        """Records newest first, those numbered below `before`, of a stretch unless nothing is looked at in vain."""
+        floor, reached = (None, None) if search.by_state_only(which) else await self._floor(session, which, before)
         seqs = await self._seqs(session, which, limit + 1, before, floor)
         records = [record_of(row) for row in await self._rows(session, seqs[:limit])]
         if len(seqs) > limit:
@@ -39,28 +39,34 @@ class Listing:
         return Page(records, None if floor is None else str(floor), reached)
 
     async def tally(self, session: Session, which: Filter, before: int | None) -> Tally:
-        """How many match of those that a search looks at from below `before`."""
-        floor, _ = await self._floor(session, which, before)
-        seqs = await self._seqs(session, which, search.AT_ONCE, before, floor)
-        return Tally(len(seqs), None if floor is None else str(floor))
+        """How many match of the stretch from below `before`."""
+        floor, reached = await self._floor(session, which, before)
+        given: list[Any] = [_TOP if before is None else before, floor or 0]
+        if which.states:
+            given.append(list(set(which.states)))
+        statement = self._filtered("tally_of_states" if which.states else "tally", which, given)
+        number = int(await session.value(statement, *given))
+        return Tally(number, None if floor is None else str(floor), reached)
 
     async def _floor(
         self, session: Session, which: Filter, before: int | None
     ) -> tuple[int, float] | tuple[None, None]:
-        """The lowest number that a search looks at, and when that record was created; None for to the end."""
-        if not which.text:
-            return None, None
-        found = await session.rows(self._sql["floor"], _TOP if before is None else before, search.AT_ONCE - 1)
+        """The lowest number of a stretch, and when that record was created; None for to the end."""
+        given: list[Any] = [_TOP if before is None else before, search.stretch(which) - 1]
+        if which.states and not which.text:
+            found = await session.rows(self._sql["floor_of_states"], *given, list(set(which.states)))
+        else:
+            found = await session.rows(self._sql["floor"], *given)
         return (found[0]["seq"], found[0]["created_at"]) if found else (None, None)
 
     async def _seqs(
         self, session: Session, which: Filter, limit: int, before: int | None, floor: int | None
     ) -> list[int]:
         """The numbers of the newest records that match, between `before` and `floor`."""
-        given: list[Any] = [_TOP if before is None else before, limit]
+        given: list[Any] = [_TOP if before is None else before, floor or 0, limit]
         if which.states:
             given.append(list(set(which.states)))
-        statement = self._filtered("page_of_states" if which.states else "page", which, given, floor)
+        statement = self._filtered("page_of_states" if which.states else "page", which, given)
         return await session.column(statement, *given)
 
     async def _rows(self, session: Session, seqs: Sequence[int]) -> Sequence[Any]:
@@ -88,10 +94,9 @@ class Listing:
         found: float | None = await session.value(statement, *given)
         return found
 
-    def _filtered(self, name: str, which: Filter, given: list[Any], floor: int | None = None) -> str:
+    def _filtered(self, name: str, which: Filter, given: list[Any]) -> str:
         """A statement with the conditions that the filter has; their values are added to `given`."""
         wanted: dict[str, Any] = {field: getattr(which, field) for field in _FIELDS}
-        wanted["above"] = floor
         if which.text:
             wanted["forms"] = search.forms(which.text)
         conditions = ""

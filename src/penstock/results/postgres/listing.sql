@@ -35,22 +35,38 @@ EXISTS (SELECT FROM unnest({0}::bytea[]) AS forms (form) WHERE
             convert_from(CASE WHEN extent > 0 THEN substring(body FROM 2 FOR extent) ELSE searched END, 'LATIN1')
             COLLATE "C")) > 0))
 
--- name: above
-seq >= {0}::bigint
-
 -- name: floor
-SELECT seq, created_at FROM penstock.records WHERE seq < $1 ORDER BY seq DESC OFFSET $2 LIMIT 1;
+SELECT seq, created_at FROM penstock.records WHERE seq = (
+    SELECT seq FROM penstock.records WHERE seq < $1 ORDER BY seq DESC OFFSET $2 LIMIT 1
+);
+
+-- name: floor_of_states
+SELECT seq, created_at FROM penstock.records WHERE seq = (
+    SELECT max(found.seq) FROM unnest($3::text[]) AS given (wanted) CROSS JOIN LATERAL (
+        SELECT seq FROM penstock.records WHERE (state, seq) >= (wanted, 0::bigint) AND (state, seq) < (wanted, $1)
+        ORDER BY state DESC, seq DESC OFFSET $2 LIMIT 1
+    ) AS found
+);
+
+-- name: tally
+SELECT count(*)::int FROM penstock.records WHERE seq < $1 AND seq >= $2 {conditions};
+
+-- name: tally_of_states
+SELECT coalesce(sum(found.number), 0)::int FROM unnest($3::text[]) AS given (wanted) CROSS JOIN LATERAL (
+    SELECT count(*) AS number FROM penstock.records
+    WHERE (state, seq) >= (wanted, $2) AND (state, seq) < (wanted, $1) {conditions}
+) AS found;
 
 -- name: page
-SELECT seq FROM penstock.records WHERE seq < $1 {conditions} ORDER BY seq DESC LIMIT $2;
+SELECT seq FROM penstock.records WHERE seq < $1 AND seq >= $2 {conditions} ORDER BY seq DESC LIMIT $3;
 
 -- name: page_of_states
 -- Compared as pairs: otherwise the planner may walk all records backwards, however few are in that state.
-SELECT found.seq FROM unnest($3::text[]) AS given (wanted) CROSS JOIN LATERAL (
+SELECT found.seq FROM unnest($4::text[]) AS given (wanted) CROSS JOIN LATERAL (
     SELECT seq FROM penstock.records
-    WHERE (state, seq) >= (wanted, 0::bigint) AND (state, seq) < (wanted, $1) {conditions}
-    ORDER BY state DESC, seq DESC LIMIT $2
-) AS found ORDER BY found.seq DESC LIMIT $2;
+    WHERE (state, seq) >= (wanted, $2) AND (state, seq) < (wanted, $1) {conditions}
+    ORDER BY state DESC, seq DESC LIMIT $3
+) AS found ORDER BY found.seq DESC LIMIT $3;
 
 -- name: count
 SELECT count(*)::int FROM (SELECT FROM penstock.records WHERE true {conditions} LIMIT $1) AS found;

@@ -13,7 +13,7 @@ from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, 
 from penstock.core.results import Records, Watch
 from penstock.core.states import RETRYABLE
 from penstock.core.step import Step
-from penstock.drivers.postgres import Postgres, Session
+from penstock.drivers.postgres import Part, Postgres, Session
 from penstock.results.postgres.feed import Feed
 from penstock.results.postgres.listing import Listing
 from penstock.results.postgres.retention import Retention
@@ -28,6 +28,7 @@ class PostgresRecords(Records):
     """Records in one schema."""
 
     def __init__(self, driver: Postgres) -> None:
+        driver.look = True
         self._driver = driver
         self._running = Running(driver)
         self._sql = self._running.sql
@@ -37,11 +38,17 @@ class PostgresRecords(Records):
 
     def create(self, records: Sequence[Record]) -> Step[None]:
         """Write new records; all or none."""
-        return self._driver.write(
-            lambda session: self._running.create(session, records),
-            RECORDS,
-            lambda: self._sql["enlist"].format(enlisted(records).hex()),
-        )
+        plain = lambda: self._sql["enlist"].format(enlisted(records).hex())  # noqa: E731
+
+        async def created(_session: Session, _rows: Sequence[Any]) -> None:
+            pass
+
+        async def create(session: Session) -> None:
+            await self._running.create(session, records)
+
+        if (parts := self._running.created(records, self._driver.now)) is None:
+            return self._driver.write(create, RECORDS, plain)
+        return Part(self._driver, *parts, created, work=create, wakes=RECORDS, plain=plain)
 
     def get(self, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
         """Read the records that exist."""
@@ -69,7 +76,16 @@ class PostgresRecords(Records):
 
     def finish(self, endings: Sequence[Ending], lease: str) -> Step[list[bool]]:
         """Write how runs ended."""
-        return self._change(lambda session: self._running.finish(session, endings, lease))
+
+        async def finished(_session: Session, _rows: Sequence[Any]) -> list[bool]:
+            return [True] * len(endings)
+
+        async def finish(session: Session) -> list[bool]:
+            return await self._running.finish(session, endings, lease)
+
+        if (parts := self._running.finished(endings, lease, self._driver.now)) is None:
+            return self._change(finish)
+        return Part(self._driver, *parts, finished, work=finish, wakes=RECORDS)
 
     def progress(self, reports: Mapping[str, bytes], lease: str) -> Step[None]:
         """Set the progress of running tasks."""
@@ -182,7 +198,7 @@ class PostgresRecords(Records):
         return self._driver.read(lambda session: self._listing.page(session, which, limit, before))
 
     def tally(self, which: Filter, cursor: str | None = None) -> Step[Tally]:
-        """Count a stretch of a search."""
+        """Count a stretch."""
         before = position(cursor)
         return self._driver.read(lambda session: self._listing.tally(session, which, before))
 

@@ -6,6 +6,11 @@
 records.seq, records.task_id, task, state, queue, created_at, eta, expires, started_at, finished_at, worker, pid, retries,
 deliveries, generation, cancel, submitter, owed, result, traceback, progress, children, attempts, head, body
 
+-- name: paid
+-- Each by its number: of a join, where the tables were empty when they were last analysed, the planner would make a walk
+-- over all payloads.
+CROSS JOIN LATERAL (SELECT head, body FROM penstock.payloads WHERE payloads.seq = records.seq OFFSET 0) AS paid
+
 -- name: tell_lines
 INSERT INTO penstock.feed (lines, at, task_ids, tasks, queues, states, workers)
 SELECT count(*), penstock.moment($1), array_agg(task_id ORDER BY n), array_agg(task ORDER BY n),
@@ -13,7 +18,8 @@ SELECT count(*), penstock.moment($1), array_agg(task_id ORDER BY n), array_agg(t
 FROM done HAVING count(*) > 0
 
 -- name: submit
--- Plain submissions. Where not all of them are new, the answer is which are; then `pay` and `tell` are still to be done.
+-- Plain submissions, all of which are new; else it fails, and `create` does it. This one, `finish` and `retry` may be parts
+-- of one statement (drivers/postgres/parts.py).
 WITH given AS MATERIALIZED (
     SELECT nextval('penstock.records_seq_seq') AS seq, * FROM unnest(
         $2::text[], $3::text[], $4::text[], $5::float8[], $6::float8[], $7::float8[], $8::text[], $9::float8[],
@@ -22,17 +28,14 @@ WITH given AS MATERIALIZED (
 ), made AS (
     INSERT INTO penstock.records (seq, task_id, task, state, queue, created_at, eta, expires, submitter, owed)
     SELECT seq, task_id, task, 'PENDING', queue, created_at, eta, expires, submitter, owed FROM given
-    ON CONFLICT (task_id) DO NOTHING RETURNING task_id
 ), paid AS (
     INSERT INTO penstock.payloads SELECT seq, head, body, extent, searched FROM given
-    WHERE (SELECT count(*) FROM made) = cardinality($2)
 ), told AS (
     INSERT INTO penstock.feed (lines, at, task_ids, tasks, queues, states, workers)
     SELECT cardinality($2), penstock.moment($1), $2, $3, $4, array_fill('PENDING'::text, ARRAY[cardinality($2)]),
         array_fill(''::text, ARRAY[cardinality($2)])
-    WHERE (SELECT count(*) FROM made) = cardinality($2)
 )
-SELECT CASE WHEN count(*) < cardinality($2) THEN coalesce(array_agg(task_id), '{}') END FROM made;
+SELECT true AS well;
 
 -- name: create
 -- $26: the feed tells of them.
@@ -77,18 +80,11 @@ UPDATE penstock.records SET children = $2, attempts = $3 WHERE task_id = $1;
 -- name: submissions
 SELECT task_id, submitter, created_at FROM penstock.records WHERE task_id = ANY($1::text[]);
 
--- name: tell
-WITH done AS (
-    SELECT n, records.task_id, task, queue, state, worker
-    FROM unnest($2::text[]) WITH ORDINALITY AS given (task_id, n) JOIN penstock.records USING (task_id)
-)
-{tell_lines};
-
 -- name: get
-SELECT {columns} FROM penstock.records JOIN penstock.payloads USING (seq) WHERE task_id = ANY($1::text[]);
+SELECT {columns} FROM penstock.records {paid} WHERE task_id = ANY($1::text[]);
 
 -- name: get_seqs
-SELECT {columns} FROM penstock.records JOIN penstock.payloads USING (seq)
+SELECT {columns} FROM penstock.records {paid}
 WHERE records.seq = ANY($1::bigint[]) ORDER BY records.seq DESC;
 
 -- name: get_near
@@ -101,7 +97,7 @@ WITH wanted AS MATERIALIZED (
 SELECT {columns} FROM wanted AS records JOIN paid ON paid.seq = records.seq ORDER BY records.seq DESC;
 
 -- name: lock
-SELECT {columns} FROM penstock.records JOIN penstock.payloads USING (seq) WHERE task_id = $1 FOR UPDATE OF records;
+SELECT {columns} FROM penstock.records {paid} WHERE task_id = $1 FOR UPDATE OF records;
 
 -- name: exist
 SELECT task_id FROM penstock.records WHERE task_id = ANY($1::text[]);
@@ -155,7 +151,8 @@ WITH alive AS MATERIALIZED (
 ), told AS (
     {tell_lines}
 )
-SELECT (SELECT count(*) FROM alive)::int, (SELECT array_agg(n) FROM done);
+SELECT (SELECT count(*) FROM done) = cardinality($3) AS well,
+    (SELECT count(*) FROM alive)::int AS alive, (SELECT array_agg(n) FROM done) AS done;
 
 -- name: retry
 WITH alive AS MATERIALIZED (
@@ -175,7 +172,8 @@ WITH alive AS MATERIALIZED (
 ), told AS (
     {tell_lines}
 )
-SELECT (SELECT count(*) FROM alive)::int, (SELECT array_agg(n) FROM done);
+SELECT (SELECT count(*) FROM done) = cardinality($3) AS well,
+    (SELECT count(*) FROM alive)::int AS alive, (SELECT array_agg(n) FROM done) AS done;
 
 -- name: add_children
 UPDATE penstock.records SET children = children || $2::text[] WHERE task_id = $1;
@@ -277,7 +275,7 @@ SELECT count(*)::int FROM gone;
 UPDATE penstock.records SET owed = NULL WHERE task_id = ANY($1::text[]) AND owed IS NOT NULL;
 
 -- name: unconfirmed
-SELECT {columns} FROM penstock.records JOIN penstock.payloads USING (seq)
+SELECT {columns} FROM penstock.records {paid}
 WHERE owed <= penstock.moment($1) - $2::float8 AND owed IS NOT NULL AND state IN ('PENDING', 'RECEIVED', 'RETRY')
 ORDER BY owed, records.seq LIMIT $3;
 

@@ -10,6 +10,7 @@ from penstock.core.encoding import dumps, loads
 from penstock.core.message import Message
 from penstock.core.record import Attempt, Change, Record
 from penstock.core.search import arguments_text
+from penstock.drivers.postgres import array
 
 #: the fields of a record that stand in the statement `create` as they are, in its order, with `owed` after them
 _PLAIN: Final = (
@@ -32,7 +33,7 @@ def plain(record: Record) -> bool:
     return _touched(record) == _UNTOUCHED and not record.children and not record.attempts
 
 
-def submissions(records: Sequence[Record]) -> list[list[Any]]:
+def submissions(records: Sequence[Record]) -> list[Sequence[Any] | None]:
     """The columns of the statement `submit`."""
     return columns((*_submitted(record), _owed(record), *payload(record.message)) for record in records)
 
@@ -47,7 +48,7 @@ def enlisted(records: Sequence[Record]) -> bytes:
     return dumps(rows, where="records")
 
 
-def creations(records: Sequence[Record]) -> list[list[Any]]:
+def creations(records: Sequence[Record]) -> list[Sequence[Any] | None]:
     """The columns of the statement `create`."""
     return columns(
         (
@@ -62,9 +63,9 @@ def creations(records: Sequence[Record]) -> list[list[Any]]:
     )
 
 
-def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+def columns(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any] | None]:
     """Rows, which must not be none, as the columns that `unnest` takes."""
-    return [list(column) for column in zip(*rows, strict=True)]
+    return [array(column) for column in zip(*rows, strict=True)]
 
 
 def _owed(record: Record) -> float | None:

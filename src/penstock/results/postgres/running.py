@@ -14,16 +14,18 @@ from penstock.core.message import Delivery
 from penstock.core.record import Attempt, Ending, Record, Start
 from penstock.core.states import RETRY
 from penstock.drivers import sqlfile
-from penstock.drivers.postgres import Postgres, Session
+from penstock.drivers.postgres import Postgres, Session, Statement
 from penstock.results.postgres.rows import attempts_packed, columns, creations, packed, payload, plain, submissions
 
 Run = TypeVar("Run", Start, Ending)
+#: a statement and its parameters
+Parts = tuple[Statement, Sequence[Any]]
 
 
 def _statements() -> dict[str, str]:
     """Parts that several statements share are filled in."""
     found = sqlfile.load("penstock.results.postgres", "records.sql")
-    parts = {name: found.pop(name) for name in ("columns", "tell_lines")}
+    parts = {name: found.pop(name) for name in ("columns", "paid", "tell_lines")}
     for name, text in parts.items():
         found = {key: each.replace("{" + name + "}", text) for key, each in found.items()}
     return found
@@ -45,12 +47,6 @@ class Running:
         fresh = _distinct(records)
         if not fresh:
             return
-        if told and all(map(plain, fresh)):
-            made = await session.value(self.sql["submit"], session.now, *submissions(fresh))
-            if made is not None:
-                await self._complete(session, fresh, made)
-                await session.count(self.sql["tell"], session.now, made)
-            return
         made = await session.value(self.sql["create"], session.now, *creations(fresh), told)
         if made is not None:
             await self._complete(session, fresh, made)
@@ -58,6 +54,12 @@ class Running:
             if record.children or record.attempts:
                 given = (record.task_id, record.children or None, attempts_packed(record.attempts))
                 await session.count(self.sql["embellish"], *given)
+
+    def created(self, records: Sequence[Record], now: float | None) -> Parts | None:
+        """The statement that does the same where all are new and plain; None where there is none."""
+        if not records or len({record.task_id for record in records}) < len(records) or not all(map(plain, records)):
+            return None
+        return Statement("record", self.sql["submit"], 1), (now, *submissions(records))
 
     async def _complete(self, session: Session, records: Sequence[Record], made: Collection[str]) -> None:
         """Some ids were taken: allowed where an earlier try of the same submission has written them."""
@@ -105,6 +107,16 @@ class Running:
         if not endings:
             await self.require(session, lease)
         return done
+
+    def finished(self, endings: Sequence[Ending], lease: str, now: float | None) -> Parts | None:
+        """The statement that does the same where all may end; None where there is none."""
+        kinds = {ends.state == RETRY for ends in endings}
+        alone = len({ends.delivery.message.task_id for ends in endings}) == len(endings)
+        if len(kinds) != 1 or not alone or any(ends.children for ends in endings):
+            return None
+        if kinds == {True}:
+            return Statement("record", self.sql["retry"], 3), (now, lease, *columns(map(_retry, endings)))
+        return Statement("record", self.sql["finish"], 3), (now, lease, *columns(map(_finish, endings)))
 
     async def _each(
         self,
@@ -184,7 +196,7 @@ def _name(delivery: Delivery) -> tuple[str, int]:
 
 
 def _changed(row: Any, lease: str) -> list[int]:
-    alive, done = row
+    *_, alive, done = row
     if not alive:
         raise _lost(lease)
     return done or []
