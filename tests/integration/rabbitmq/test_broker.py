@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from penstock.brokers.rabbitmq import RabbitBroker, open_broker
+from penstock.brokers.rabbitmq import consumer as consuming
 from penstock.brokers.rabbitmq.topology import lane
 from penstock.core.answers import reply
 from penstock.core.broker import Declaration
@@ -110,6 +111,87 @@ class TestKindsOfQueues:
             except (Unavailable, StorageError):  # it was consuming when its queue went
                 found = await fetch(taker)
             assert names(found) == "2"
+
+
+class TestAFlow:
+    """Where one full batch follows the other the server sends ahead; what is ahead is nobody's."""
+
+    @pytest.fixture(autouse=True)
+    def unhurried(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(consuming, "_SOON", 60.0)
+
+    async def flowing(self, broker: RabbitBroker, taker: Any) -> None:
+        """200 messages are taken of 600 and settled, and the server has sent more."""
+        await broker.publish([task(str(number)) for number in range(600)])
+        for _ in range(2):
+            batch = await fetch(taker)
+            assert len(batch) == 100
+            await taker.settle(batch)
+        assert taker._flowing
+        await self.ahead(taker)
+
+    async def ahead(self, taker: Any) -> None:
+        async with asyncio.timeout(20):
+            while not taker._shelf:  # noqa: ASYNC110 - who waits for a message takes it
+                await asyncio.sleep(0.01)
+
+    async def test_what_is_not_wanted_any_more_goes_to_others_unmarked_in_its_order(self, url: str) -> None:
+        async with opened(url) as one, opened(url) as two, consumer(one) as taker, consumer(two) as other:
+            await self.flowing(one, taker)
+            found = await gather(other, 400)
+            assert names(found).split() == [str(number) for number in range(200, 600)]
+            assert not any(each.redelivered for each in found)
+
+    async def test_who_wants_less_gets_less_and_leaves_the_others(self, url: str) -> None:
+        async with opened(url) as one, opened(url) as two, consumer(one) as taker, consumer(two) as other:
+            await self.flowing(one, taker)
+            assert names(await fetch(taker, 5)) == "200 201 202 203 204"
+            assert len(await gather(other, 395)) == 395
+
+    async def test_a_stop_gives_back_what_is_ahead(self, url: str) -> None:
+        async with opened(url) as one, opened(url) as two, consumer(one) as taker, consumer(two) as other:
+            await self.flowing(one, taker)
+            await taker.stop()
+            assert names(await gather(other, 400)).split() == [str(number) for number in range(200, 600)]
+
+    async def test_a_higher_level_is_read_first_although_others_are_ahead(self, url: str) -> None:
+        async with opened(url) as broker, consumer(broker) as taker:
+            await broker.publish([task("before", priority=9)])
+            await taker.settle(await fetch(taker))
+            await self.flowing(broker, taker)
+            await broker.publish([task("urgent", priority=9)])
+            async with asyncio.timeout(20):
+                while names(batch := await fetch(taker, 100)).split()[0] != "urgent":
+                    await taker.settle(batch)
+
+    async def test_a_pause_stops_it(self, url: str) -> None:
+        async with opened(url) as broker, consumer(broker) as taker:
+            await self.flowing(broker, taker)
+            await broker.pause("default", True)
+            fetching = asyncio.create_task(taker.fetch(100))
+            await asyncio.sleep(0.5)
+            assert not fetching.done()
+            assert (await broker.depth(["default"]))[0].ready == 400
+            await broker.pause("default", False)
+            async with asyncio.timeout(20):
+                assert names(await fetching).split()[:2] == ["200", "201"]
+
+    async def test_what_is_settled_takes_nothing_along_that_lies_ahead_of_it(self, url: str) -> None:
+        """A message of a lane comes later than what is ahead in the queue, and is settled before that."""
+        async with opened(url) as one, opened(url) as two, consumer(two) as other:
+            taker = one.consume(["default"], "lease")
+            await one.publish([task("before", priority=9)])
+            await taker.settle(await fetch(taker))
+            await self.flowing(one, taker)
+            await one.publish([task("urgent", priority=9)])
+            async with asyncio.timeout(20):
+                while names(batch := await fetch(taker, 100)).split()[0] != "urgent":
+                    await taker.settle(batch)
+            await taker.settle(batch[:1])
+            left = [int(name) for name in names(batch[1:]).split()]
+            await one.close()
+            found = await gather(other, 600 - left[0])
+            assert [int(name) for name in names(found).split()] == list(range(left[0], 600))
 
 
 class TestDeclaring:

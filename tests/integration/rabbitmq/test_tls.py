@@ -14,7 +14,7 @@ from tests.certificates import Authority
 from tests.integration.rabbitmq.field import RabbitField
 from tests.processes import eventually, free_port
 from tests.proxy import Proxy
-from tests.servers import RabbitMQ, quiet_port
+from tests.servers import RabbitMQ
 
 
 class Secure:
@@ -23,7 +23,7 @@ class Secure:
     def __init__(self, folder: Path) -> None:
         self.authority = Authority(folder)
         self.client, mine = self.authority.sign("client"), self.authority.sign("server")
-        self.port = quiet_port()
+        self.port = free_port()
         self.settings = {
             "listeners.ssl.1": f"127.0.0.1:{self.port}",
             "ssl_options.certfile": str(mine.certificate),

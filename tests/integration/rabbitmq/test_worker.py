@@ -126,7 +126,6 @@ class TestOutages:
         assert field.depth() == 0
         assert took < 240
 
-    @pytest.mark.timeout(180)
     def test_submitting_fails_fast_while_the_server_is_down_and_works_again(
         self, tmp_path: Path, own_server: RabbitMQ
     ) -> None:
@@ -155,7 +154,6 @@ class TestOutages:
             assert [field.runs()[task_id] for task_id in task_ids] == [1, 1, 1, 1]
             assert field.depth() == 0
 
-    @pytest.mark.timeout(180)
     def test_a_silent_server_is_noticed_and_left(self, tmp_path: Path, rabbitmq_server: RabbitMQ) -> None:
         with Proxy(rabbitmq_server.fresh()) as proxy:
             field = RabbitField(tmp_path, f"{proxy.url}?timeout=2")
@@ -176,7 +174,6 @@ class TestOutages:
                     SUCCESS
                 }
 
-    @pytest.mark.timeout(180)
     def test_a_server_short_of_memory_takes_no_task_and_still_has_them_ended(
         self, tmp_path: Path, rabbitmq_server: RabbitMQ
     ) -> None:
@@ -209,7 +206,6 @@ def out_of_patience(server: RabbitMQ) -> int:
 
 
 class TestThePatienceOfTheServer:
-    @pytest.mark.timeout(180)
     def test_a_task_that_outlasts_it_runs_once(self, tmp_path: Path, impatient: RabbitMQ) -> None:
         field, before = RabbitField(tmp_path, impatient.fresh(), park_after=1.5), out_of_patience(impatient)
         with field.worker("--threads", "2"):
@@ -221,7 +217,6 @@ class TestThePatienceOfTheServer:
         assert field.depth() == 0
         assert out_of_patience(impatient) == before
 
-    @pytest.mark.timeout(180)
     def test_a_task_that_holds_the_gil_for_longer_runs_once(self, tmp_path: Path, impatient: RabbitMQ) -> None:
         field, before = RabbitField(tmp_path, impatient.fresh(), park_after=1.5), out_of_patience(impatient)
         with field.worker("--threads", "2", processes=2):
@@ -234,7 +229,6 @@ class TestThePatienceOfTheServer:
             eventually(lambda: field.depth() == 0, what="no copy is left")
         assert field.runs()[task_id] == 1
 
-    @pytest.mark.timeout(180)
     def test_a_parked_task_whose_worker_is_killed_runs_again(self, tmp_path: Path, rabbitmq_server: RabbitMQ) -> None:
         field = RabbitField(tmp_path, rabbitmq_server.fresh(), park_after=1.2, lease=3.0, lease_renewal=1.0)
         with field.worker() as first:

@@ -9,7 +9,7 @@ import hashlib
 from typing import Any, Final
 
 from penstock.core.errors import EncodingError
-from penstock.core.message import Delivery, Message
+from penstock.core.message import Message
 from penstock.core.protocol import GENERATION
 from penstock.drivers.amqp import frames
 from penstock.drivers.amqp.channel import Arrived
@@ -75,11 +75,6 @@ def identity(message: Message) -> str:
     if not task_id:
         return hashlib.blake2b(message.body, digest_size=16).hexdigest()
     return f"{task_id} {message.headers.get('retries')} {message.headers.get(GENERATION)}"
-
-
-def delivery(message: Message, tag: Any, redelivered: bool) -> Delivery:
-    """A hand-over."""
-    return Delivery(message, tag, redelivered)
 
 
 def _own(ours: dict[str, Any], properties: dict[str, Any], priority: int) -> int:

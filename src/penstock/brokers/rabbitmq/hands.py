@@ -97,7 +97,8 @@ class Hands:
 
     def _send(self, channel: Channel, mine: Sequence[int], ids: methods.Ids, arguments: methods.Answering) -> None:
         """As many at once as are older than everything that is still held."""
-        oldest = min((held.number for held in self.held if held.channel is channel), default=mine[-1] + 1)
+        kept = (held.number for held in self.held if held.channel is channel)  # they came in their order
+        oldest = next(kept, mine[-1] + 1)
         together = [number for number in mine if number < oldest]
         if together:
             channel.send(ids, arguments(together[-1], multiple=len(together) > 1))

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from penstock.brokers.rabbitmq import delays
 from penstock.core.broker import Declaration
@@ -20,6 +20,8 @@ from penstock.drivers.amqp import methods
 from penstock.drivers.amqp.channel import Broken, Channel
 from penstock.drivers.rabbitmq import Rabbit
 from penstock.drivers.rabbitmq.errors import ACCESS_REFUSED, LOCKED, NOT_FOUND, PRECONDITION_FAILED, translated
+
+T = TypeVar("T")
 
 CONTROL: Final = "penstock.control"  #: fanout exchange: what consumers are told
 REGISTRY: Final = "penstock.queues"  #: a durable queue with a message for each queue that came to be through us
@@ -259,7 +261,7 @@ def parcel(
     return methods.publish(exchange, key, mandatory=mandatory), key, properties, body
 
 
-def rotated(queues: Sequence[str], by: int) -> list[str]:
+def rotated(queues: Sequence[T], by: int) -> list[T]:
     """The same, another one first."""
     turn = by % len(queues) if queues else 0
     return [*queues[turn:], *queues[:turn]]

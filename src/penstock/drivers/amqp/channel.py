@@ -33,9 +33,8 @@ class Arrived:
 
     tag: int
     redelivered: bool
-    exchange: str
-    key: str
-    consumer: str  #: consumer tag; "" for one that was asked for
+    consumer: str = ""  #: consumer tag; "" for one that was asked for
+    key: str = ""  #: the routing key of one that was returned
     properties: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, Any] = field(default_factory=dict)
     body: bytes = b""
@@ -231,19 +230,16 @@ class Channel:
         self._takes(arriving)
 
     def _announced(self, ids: methods.Ids, payload: bytes) -> None:
-        consumer, at = "", 4
         if ids == methods.RETURN:
-            exchange, at = frames.text(payload, frames.text(payload, 6)[1])
-            key, _ = frames.text(payload, at)
-            self._arriving, self._takes = Arrived(0, False, exchange, key, ""), self._returned
-            return
-        if ids == methods.DELIVER:
+            _, at = frames.text(payload, frames.text(payload, 6)[1])
+            self._arriving, self._takes = Arrived(0, False, key=frames.text(payload, at)[0]), self._returned
+        elif ids == methods.DELIVER:
             consumer, at = frames.text(payload, 4)
-        tag, again = _TAG.unpack_from(payload, at)
-        exchange, at = frames.text(payload, at + 9)
-        key, _ = frames.text(payload, at)
-        self._arriving = Arrived(tag, bool(again), exchange, key, consumer)
-        self._takes = self._got if ids == methods.GET_OK else self.deliver
+            tag, again = _TAG.unpack_from(payload, at)
+            self._arriving, self._takes = Arrived(tag, bool(again), consumer), self.deliver
+        else:
+            tag, again = _TAG.unpack_from(payload, 4)
+            self._arriving, self._takes = Arrived(tag, bool(again)), self._got
 
     def _got(self, arrived: Arrived) -> None:
         self._answered(arrived)
