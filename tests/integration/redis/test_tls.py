@@ -11,7 +11,8 @@ from penstock.core.errors import ConfigurationError, PenstockError
 from penstock.core.states import SUCCESS
 from tests.certificates import Authority
 from tests.integration.field import Field
-from tests.servers import Redis, quiet_port
+from tests.processes import free_port
+from tests.servers import Redis
 
 
 class Secure:
@@ -20,7 +21,7 @@ class Secure:
     def __init__(self, folder: Path) -> None:
         self.authority = Authority(folder)
         self.client, mine = self.authority.sign("client"), self.authority.sign("server")
-        self.port = quiet_port()
+        self.port = free_port()
         self.settings = {
             "tls_port": str(self.port),
             "tls_cert_file": str(mine.certificate),

@@ -33,11 +33,13 @@ local function tag_of(message)
   return from and tag_at(message, to + 1) or "?" .. redis.sha1hex(message), false
 end
 
+-- a command with many values, in as many as it takes; the last one's answer
 local function each(command, key, values, group)
-  local most = CHUNK * (group or 1)
+  local most, answer = CHUNK * (group or 1), nil
   for from = 1, #values, most do
-    call(command, key, unpack(values, from, math.min(from + most - 1, #values)))
+    answer = call(command, key, unpack(values, from, math.min(from + most - 1, #values)))
   end
+  return answer
 end
 
 -- Celery's workers take messages without a word to the index of what waits. A list is served in order, so whatever was
@@ -48,9 +50,9 @@ local function published(tag)
   return moment and moment / 1000
 end
 
-local function weed(list, waiting, count)
+local function weed(list, length, waiting, count)
+  if call("ZCARD", waiting) <= length + 100 then return end
   local front = call("LINDEX", list, -1)
-  if not front or call("ZCARD", waiting) <= call("LLEN", list) + 100 then return end
   local tag, ours = tag_of(front)
   local since = ours and published(tag)
   if not since then return end
@@ -62,12 +64,12 @@ local function weed(list, waiting, count)
   if #gone > 0 then call("ZREM", waiting, unpack(gone)) end
 end
 
--- put messages into a list, at its end ("LPUSH") or its front ("RPUSH"); forget the index where the list was empty
+-- put messages into a list, at its end ("LPUSH") or its front ("RPUSH"). Answers whether the list was empty: then the
+-- index is forgotten
 local function put(command, level, queue, messages)
-  if #messages == 0 then return end
-  local list = list_of(level, queue)
-  local waiting, gone, tags = P .. "waiting:" .. list, P .. "gone:" .. list, {}
-  if call("EXISTS", list) == 0 then call("UNLINK", waiting, gone) end
+  if #messages == 0 then return false end
+  local list, tags = list_of(level, queue), {}
+  local waiting = P .. "waiting:" .. list
   for _, message in ipairs(messages) do
     local tag, ours = tag_of(message)
     if ours then
@@ -75,9 +77,19 @@ local function put(command, level, queue, messages)
       tags[#tags + 1] = tag
     end
   end
-  each(command, list, messages)
+  local length = each(command, list, messages)
+  local first = length == #messages
+  if first then call("UNLINK", waiting, P .. "gone:" .. list) end
   each("ZADD", waiting, tags, 2)
-  if level == "0" or STEP[level] then weed(list, waiting, math.min(#messages, CHUNK)) end
+  if level == "0" or STEP[level] then weed(list, length, waiting, math.min(#messages, CHUNK)) end
+  return first
+end
+
+-- make a queue known, to Celery too
+local function bind(queue)
+  local binding = queue .. "\6\22\6\22" .. queue
+  call("SADD", K .. "_kombu.binding." .. queue, binding)
+  call("SADD", K .. "_kombu.binding_permanent." .. queue, binding)
 end
 
 -- take at most `limit` messages from a list, passing over what was withdrawn. Foreign tags are made unique: whoever
@@ -163,11 +175,20 @@ local function promote(queue)
   end
 end
 
--- queue, level, message…
+-- queue…
+function steps.declare(from, to)
+  for at = from, to do
+    call("SADD", P .. "queues", ARGV[at])
+    bind(ARGV[at])
+  end
+end
+
+-- queue, level, message…: a list that holds something was bound when the first was put there, by us or by Celery
 function steps.publish(from, to)
   local queue, level, messages = ARGV[from], ARGV[from + 1], {}
   for at = from + 2, to do messages[#messages + 1] = ARGV[at] end
-  put("LPUSH", level, queue, messages)
+  local first = put("LPUSH", level, queue, messages)
+  if call("SADD", P .. "queues", queue) == 1 or first then bind(queue) end
 end
 
 -- queue, (due, tag, level, message)…

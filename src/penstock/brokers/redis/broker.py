@@ -19,7 +19,6 @@ from penstock.drivers.redis.wire import Argument
 
 #: Redis' own limit on a value (proto-max-bulk-len), as base64 and with room for the envelope
 _LARGEST = 384 * 1024 * 1024
-_SEPARATOR = "\6\26"
 _SCAN = 1000
 
 
@@ -49,14 +48,15 @@ class RedisBroker(Broker):
                 ready.setdefault((message.queue, where), []).append(envelope)
 
         def work(transaction: Transaction) -> Answer:
-            for queue in dict.fromkeys((*later, *(name for name, _ in ready))):
-                self._declare(transaction, queue)
             for queue, sleepers in later.items():
+                transaction.do("declare", queue)
                 for first in range(0, len(sleepers), MOST):
                     transaction.do("delay", queue, *sleepers[first : first + MOST])
             for (queue, where), envelopes in ready.items():
                 for first in range(0, len(envelopes), MOST):
                     transaction.do("publish", queue, where, *envelopes[first : first + MOST])
+            for queue in (*later, *(name for name, _ in ready)):
+                transaction.wake(self.driver.channel(f"queue.{queue}"))
             return _nothing
 
         return self.driver.step(work)
@@ -66,8 +66,9 @@ class RedisBroker(Broker):
         queues = [each.plain() for each in declarations]
 
         def work(transaction: Transaction) -> Answer:
+            transaction.do("declare", *queues)
             for queue in queues:
-                self._declare(transaction, queue)
+                transaction.wake(self.driver.channel(f"queue.{queue}"))
             return _nothing
 
         return self.driver.step(work)
@@ -193,14 +194,6 @@ class RedisBroker(Broker):
             return _nothing
 
         return self.driver.step(work)
-
-    def _declare(self, transaction: Transaction, queue: str) -> None:
-        """Make a queue known, to Celery too."""
-        binding = f"{queue}{_SEPARATOR}{_SEPARATOR}{queue}"
-        transaction.do("call", "SADD", f"{self.driver.keys}queues", queue)
-        transaction.do("call", "SADD", f"{self.prefix}_kombu.binding.{queue}", binding)
-        transaction.do("call", "SADD", f"{self.prefix}_kombu.binding_permanent.{queue}", binding)
-        transaction.wake(self.driver.channel(f"queue.{queue}"))
 
     async def _claimed(self) -> list[tuple[float, str]]:
         """(when, field) of all that our workers have claimed, in portions that do not hold the server up."""

@@ -6,6 +6,7 @@ Ours begin with the delivery tag, so that it is found without a search; it holds
 from __future__ import annotations
 
 import binascii
+import functools
 import hashlib
 import itertools
 import json
@@ -68,11 +69,11 @@ def encode(message: Message, tag: str) -> bytes:
     kind, charset = properties.pop("content_type", None), properties.pop("content_encoding", None)
     if "priority" not in properties or properties["priority"] != message.priority:
         properties["penstock_priority"] = message.priority
-    queue = dumps(message.queue, where="queue")
+    queue = _said(message.queue, "queue")
     own = dumps(properties, where="properties")[1:-1]
-    content = b"" if kind is None else b',"content-type":' + dumps(kind)
+    content = b"" if kind is None else b',"content-type":' + _said(kind)
     if charset is not None:
-        content += b',"content-encoding":' + dumps(charset)
+        content += b',"content-encoding":' + _said(charset)
     return (
         b'{"properties":{"delivery_tag":"%b","delivery_info":{"exchange":"","routing_key":%b},"body_encoding":"base64"%b%b}'
         b',"body":"%b"%b,"headers":%b}'
@@ -85,6 +86,16 @@ def encode(message: Message, tag: str) -> bytes:
         content,
         dumps(message.headers, where="headers"),
     )
+
+
+def _said(value: Any, where: str = "value") -> bytes:
+    """JSON of what is mostly one of a few texts."""
+    return _known(value, where) if type(value) is str else dumps(value, where=where)
+
+
+@functools.lru_cache(256)
+def _known(text: str, where: str) -> bytes:
+    return dumps(text, where=where)
 
 
 def decode(raw: bytes, queue: str) -> tuple[Message, bool]:

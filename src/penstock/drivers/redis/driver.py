@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
@@ -11,12 +10,14 @@ from typing import Any
 import hiredis
 
 from penstock.core.checkup import Finding
+from penstock.core.consumer import Listener
 from penstock.core.errors import StorageError, Unavailable
 from penstock.core.message import Standing
 from penstock.core.step import Driver, Step
 from penstock.drivers.redis.address import Address, parse
+from penstock.drivers.redis.blocking import BlockingEars, BlockingLink
 from penstock.drivers.redis.checkup import examined, too_old
-from penstock.drivers.redis.ears import Bell, Ears
+from penstock.drivers.redis.ears import Ears
 from penstock.drivers.redis.errors import translated
 from penstock.drivers.redis.link import Link
 from penstock.drivers.redis.script import Script
@@ -28,15 +29,15 @@ _TRIES = 200
 
 
 class Redis(Driver):
-    """One database of one server; used from one event loop."""
+    """One database of one server; used from one event loop, or from threads that may block (`await` never suspends)."""
 
-    def __init__(self, address: Address, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, address: Address, clock: Callable[[], float] = time.time, *, blocking: bool = False) -> None:
         self.address = address
         self.clock = clock
         self._script = Script(address.prefix, address.channel)
         self._opened = False
-        self._link = Link(address)
-        self._ears = Ears(address)
+        self._link = BlockingLink(address) if blocking else Link(address)
+        self._ears = BlockingEars(address) if blocking else Ears(address)
         #: what the records in this database add to a claim: how the tasks stand that it has brought, in its order; so a
         #: worker need not ask for that in a round trip of its own
         self.look: Callable[[Transaction], Callable[[list[Any]], list[Standing | None]]] | None = None
@@ -59,11 +60,11 @@ class Redis(Driver):
         """A step that `work` plans."""
         return Step(self, work)
 
-    def listen(self, *topics: str) -> Bell:
+    def listen(self, *topics: str) -> Listener:
         """A bell that rings when one of `topics` is woken."""
         return self._ears.listen([self.channel(topic) for topic in topics])
 
-    def listen_to(self, channels: Sequence[str]) -> Bell:
+    def listen_to(self, channels: Sequence[str]) -> Listener:
         """A bell that rings when something is published on these channels, whoever does it."""
         return self._ears.listen(channels)
 
@@ -87,7 +88,7 @@ class Redis(Driver):
             if replies is not None:
                 return [await _result(answer(replies)) for answer in answers]
             if attempt > 2:
-                await asyncio.sleep(0)
+                await self._link.breathe()
         raise Unavailable(f"{self.address.shown}: too many others write the same")
 
     async def open(self) -> None:
@@ -110,7 +111,7 @@ class Redis(Driver):
         self._opened = False
         self._link.close()
         await self._ears.close()
-        await asyncio.sleep(0)  # lets the transports end
+        await self._link.breathe()  # lets the transports end
 
     async def _commit(self, transaction: Transaction) -> list[Any] | None:
         """The answers of the steps, from place 1 on; None if a guard wants another try."""
@@ -143,5 +144,5 @@ def open_driver(
     url: str, *, settings: Any = None, blocking: bool = False, clock: Callable[[], float] = time.time
 ) -> Redis:
     """A driver for the database that `url` names, not connected yet. Raises ConfigurationError for a wrong URL."""
-    del settings, blocking  # its coroutines always suspend
-    return Redis(parse(url), clock)
+    del settings
+    return Redis(parse(url), clock, blocking=blocking)

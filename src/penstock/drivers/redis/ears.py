@@ -10,13 +10,10 @@ from typing import Any
 from penstock.core.consumer import Listener
 from penstock.core.errors import PenstockError
 from penstock.drivers.redis.address import Address
-from penstock.drivers.redis.link import connect
+from penstock.drivers.redis.link import BEAT, PAUSE, connect
 from penstock.drivers.redis.wire import Wire
 
 log = logging.getLogger("penstock.redis")
-
-_PAUSE = 0.2  #: seconds between tries to connect
-_BEAT = 10.0  #: seconds between questions that show whether the connection is still there
 
 
 class Bell(Listener):
@@ -112,7 +109,7 @@ class Ears:
                 self._wire = await connect(self._address, 0, self._push)
             except PenstockError as error:
                 log.debug("cannot listen: %s", error)
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(PAUSE)
                 continue
             try:
                 if self._bells:
@@ -128,7 +125,7 @@ class Ears:
         while not wire.broken:
             before = wire.answers
             wire.send(("PING",))
-            await asyncio.wait([wire.closed], timeout=_BEAT)
+            await asyncio.wait([wire.closed], timeout=BEAT)
             if wire.answers == before:
                 return
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
 
 import hiredis
 
@@ -13,23 +14,33 @@ from penstock.drivers.redis.address import Address
 from penstock.drivers.redis.errors import translated, unreachable
 from penstock.drivers.redis.wire import Command, Wire
 
+PAUSE: Final = 0.2  #: seconds between tries to connect of who listens
+BEAT: Final = 10.0  #: seconds between questions that show whether the connection is still there
+
 
 async def connect(address: Address, timeout: float, push: Callable[[Any], None] | None = None) -> Wire:
     """A new connection, logged in and in its database. `timeout`: see Wire.
 
     Raises Unavailable (nothing was sent), ConfigurationError for a login or database that is refused, StorageError.
     """
-    try:
+    with reaching(address):
         async with asyncio.timeout(address.connect_timeout):
             wire = await _dial(address, timeout, push)
             try:
-                await _greet(wire, address)
+                await greet(wire, address)
             except BaseException:  # whatever stopped it, nobody else will hang up
                 wire.close()
                 raise
+    return wire
+
+
+@contextmanager
+def reaching(address: Address) -> Iterator[None]:
+    """While a connection is made: whatever fails, nothing of what was to be said has been sent."""
+    try:
+        yield
     except (OSError, TimeoutError, Unavailable) as error:
         raise error if isinstance(error, Unavailable) and error.unsent else unreachable(error, address.shown) from error
-    return wire
 
 
 async def _dial(address: Address, timeout: float, push: Callable[[Any], None] | None) -> Wire:
@@ -46,7 +57,15 @@ async def _dial(address: Address, timeout: float, push: Callable[[Any], None] | 
     return wire
 
 
-async def _greet(wire: Wire, address: Address) -> None:
+class Asks(Protocol):
+    """A connection."""
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one go; their answers in order."""
+
+
+async def greet(wire: Asks, address: Address) -> None:
+    """Log in and choose the database. Raises ConfigurationError, StorageError or Unavailable."""
     commands: list[Command] = []
     if address.password:
         commands.append(("AUTH", *filter(None, (address.username, address.password))))
@@ -90,6 +109,10 @@ class Link:
         if wire is None or wire.broken:
             wire = await self._connected()
         return await wire.call(command)
+
+    async def breathe(self) -> None:
+        """Let others go on for a moment."""
+        await asyncio.sleep(0)
 
     def close(self) -> None:
         self.closed = True

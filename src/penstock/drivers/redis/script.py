@@ -2,7 +2,7 @@
 
 A script's functions are made anew in every call, and a hundred of them cost the server more than a small commit does.
 So each kind of commit (the set of its guards and steps) has a script of its own: `commit.lua` with these functions and
-the locals of their parts.
+what they need of their parts.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-#: how a guard or step begins; it ends with its line, or with an `end` at the margin
-_BEGINS = re.compile(r"function (?:steps|guards)\.(\w+)\(")
+#: how a guard, a step or a function for these begins; it ends with its line, or with an `end` at the margin
+_BEGINS = re.compile(r"(?:function (?:steps|guards)\.|local function )(\w+)\(")
+_WORD = re.compile(r"\w+")
 
 
 class Script:
@@ -22,7 +24,7 @@ class Script:
     def __init__(self, prefix: str, channel: str) -> None:
         self.texts: dict[str, str] = {}  #: hash → text
         self._head = f"local K, C = {_quoted(prefix)}, {_quoted(channel)}\n"
-        self._parts: dict[str, tuple[str, dict[str, str]]] = {}
+        self._parts: dict[str, list[_Piece]] = {}
         self._shas: dict[frozenset[str], str] = {}
         self._frame = _read("penstock.drivers.redis", "commit.lua")
 
@@ -42,26 +44,46 @@ class Script:
         return found
 
     def _text(self, wanted: frozenset[str]) -> str:
-        parts = []
-        for rest, functions in (self._parts[name] for name in sorted(self._parts)):
-            if mine := [text for name, text in functions.items() if name in wanted]:
-                parts.append("\n".join(("do", rest, *mine, "end")))
-        return self._head + self._frame.replace("--PARTS--", "\n".join(parts))
+        parts = (_chosen(self._parts[name], wanted) for name in sorted(self._parts))
+        return self._head + self._frame.replace("--PARTS--", "\n".join(filter(None, parts)))
 
 
-def _taken_apart(text: str) -> tuple[str, dict[str, str]]:
-    """What a part keeps to itself, and its guards and steps by name."""
-    rest: list[str] = []
-    functions: dict[str, list[str]] = {}
-    lines = rest
+@dataclass(slots=True)
+class _Piece:
+    """Some lines of a part: a function of its own, or what stands between two (`name` is "")."""
+
+    name: str = ""
+    local: bool = True  #: not a guard or a step
+    lines: list[str] = field(default_factory=list)
+
+
+def _taken_apart(text: str) -> list[_Piece]:
+    """The pieces of a part, in order."""
+    pieces = [_Piece()]
     for line in text.splitlines():
         if begins := _BEGINS.match(line):
-            lines = functions.setdefault(begins[1], [])
+            pieces.append(_Piece(begins[1], line.startswith("local")))
         if not line.startswith("--"):
-            lines.append(line)
-        if line == "end" or (begins and line.endswith(" end")):
-            lines = rest
-    return "\n".join(rest), {name: "\n".join(found) for name, found in functions.items()}
+            pieces[-1].lines.append(line)
+        if pieces[-1].name and (line == "end" or (begins and line.endswith(" end"))):
+            pieces.append(_Piece())
+    return pieces
+
+
+def _chosen(pieces: Sequence[_Piece], wanted: frozenset[str]) -> str:
+    """A part with the guards and steps that are wanted and what they need; "" if none of them is here.
+
+    What a function needs stands before it, so the walk is from the end.
+    """
+    if not any(piece.name in wanted for piece in pieces if not piece.local):
+        return ""
+    chosen: list[str] = ["end"]
+    words: set[str] = set()
+    for piece in reversed(pieces):
+        if not piece.name or piece.name in (words if piece.local else wanted):
+            chosen += reversed(piece.lines)
+            words.update(*map(_WORD.findall, piece.lines))
+    return "\n".join(("do", *reversed(chosen)))
 
 
 def _read(package: str, path: str) -> str:

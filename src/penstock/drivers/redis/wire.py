@@ -18,12 +18,13 @@ from penstock.core.errors import Unavailable
 #: what hiredis packs
 Argument = str | int | float | bytes | memoryview
 Command = Sequence[Argument]
-_PARTIAL = object()
+PARTIAL = object()  #: stands for an answer that is not complete yet
 # its own annotation speaks of a tuple of one
 _pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 
-def _packed(command: Command) -> bytes:
+def packed(command: Command) -> bytes:
+    """A command as it is sent. Raises TypeError for what cannot be."""
     return _pack(tuple(command))
 
 
@@ -34,7 +35,7 @@ class Wire(asyncio.Protocol):
         self._shown = shown
         self._timeout = timeout  #: seconds without a byte after which the connection counts as broken; 0: never
         self._push = push  #: takes every reply that nobody waits for
-        self._reader = hiredis.Reader(notEnoughData=_PARTIAL)
+        self._reader = hiredis.Reader(notEnoughData=PARTIAL)
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._transport: asyncio.Transport | None = None
         self._watchdog: asyncio.TimerHandle | None = None
@@ -53,9 +54,9 @@ class Wire(asyncio.Protocol):
         if self._transport is None or self.broken:
             future.set_exception(Unavailable(f"{self._shown}: the connection is closed", unsent=True))
             return future
-        packed = _packed(command)  # raises for what cannot be sent; nobody may wait for its answer then
+        data = packed(command)  # raises for what cannot be sent; nobody may wait for its answer then
         self._waiting.append(future)
-        self._transport.write(packed)
+        self._transport.write(data)
         if self._watchdog is None and self._timeout:
             self._watch(loop)
         return future
@@ -70,7 +71,7 @@ class Wire(asyncio.Protocol):
     def send(self, command: Command) -> None:
         """Send a command whose answers go to `push`."""
         if self._transport is not None and not self.broken:
-            self._transport.write(_packed(command))
+            self._transport.write(packed(command))
 
     def close(self) -> None:
         """Hang up; who waits for an answer is told so."""
@@ -85,7 +86,7 @@ class Wire(asyncio.Protocol):
         self._received += len(data)
         self._reader.feed(data)
         try:
-            while (reply := self._reader.gets()) is not _PARTIAL:
+            while (reply := self._reader.gets()) is not PARTIAL:
                 self.answers += 1
                 if self._waiting:
                     self._answer(reply)

@@ -38,15 +38,15 @@ class Listing:
     which: Filter
 
     async def page(self, limit: int, before: int | None) -> Page:
-        """Records newest first, those numbered below `before`; for a text no more are looked at than AT_ONCE."""
-        found: list[tuple[int, str]] = []
+        """Records newest first, those numbered below `before`, of a stretch unless nothing is looked at in vain."""
         last = reached = None
-        if self.which.text:
-            found, last, reached = await self._search(limit + 1, before)
+        if search.by_state_only(self.which):
+            found = [
+                each for index, states in self._walks() for each in await self._newest(index, states, limit + 1, before)
+            ]
+            found.sort(reverse=True)
         else:
-            for index, states in self._walks():
-                found += await self._newest(index, states, limit + 1, before)
-        found.sort(reverse=True)
+            found, last, reached = await self._stretch(limit + 1, before)
         ids = [task_id for _, task_id in found[:limit]]
         records = await self.get(ids)
         items = [records[task_id] for task_id in ids if task_id in records]
@@ -55,13 +55,13 @@ class Listing:
         return Page(items, None if last is None else str(last), reached)
 
     async def tally(self, before: int | None) -> Tally:
-        """How many match of those that a search looks at from below `before`."""
-        found, last, _ = await self._search(search.AT_ONCE, before)
-        return Tally(len(found), None if last is None else str(last))
+        """How many match of the stretch from below `before`."""
+        found, last, reached = await self._stretch(None, before)
+        return Tally(len(found), None if last is None else str(last), reached)
 
     async def count(self, at_most: int) -> int:
         """How many records match, up to `at_most`."""
-        if self._plain:
+        if search.by_state_only(self.which):
             return min(at_most, await self._in_states(self.which.states or ALL))
         number = 0
         for index, _ in self._walks():
@@ -80,11 +80,6 @@ class Listing:
         found = await self.get([first[1]]) if first is not None else {}
         return next((record.created_at for record in found.values()), None)
 
-    @property
-    def _plain(self) -> bool:
-        """Whether it asks for states and nothing else: how many are in each is known."""
-        return self.which == Filter(states=self.which.states)
-
     def _walks(self) -> list[tuple[str, Sequence[str]]]:
         """The indices to walk along, and the states that each is asked for."""
         states = list(dict.fromkeys(self.which.states))
@@ -95,7 +90,7 @@ class Listing:
     async def _newest(self, index: str, states: Sequence[str], limit: int, before: int | None) -> list[tuple[int, str]]:
         """The newest along one index. A walk for a few does not go on to the end when all of them are found."""
         there = await self._in_states(states) if states else None
-        most = limit if there is None or before is not None or not self._plain else min(limit, there)
+        most = limit if there is None or before is not None else min(limit, there)
         found: list[tuple[int, str]] = []
         if there != 0:
             async for each in self._walk(index, before):
@@ -122,20 +117,40 @@ class Listing:
             for each in portion.found:
                 yield each
 
-    async def _search(self, limit: int, before: int | None) -> tuple[list[tuple[int, str]], int | None, float | None]:
-        """The newest with the text; the last one looked at if the search leads on, and when it was created."""
+    async def _stretch(
+        self, limit: int | None, before: int | None
+    ) -> tuple[list[tuple[int, str]], int | None, float | None]:
+        """The newest that match; the last one looked at if it has to be led on from there, and when it was created.
+
+        A walk ends early where it has found `limit`: then there are so many in all, and nobody asks for the rest.
+        """
+        found: list[tuple[int, str]] = []
+        ends: list[tuple[int, float]] = []
+        for index, states in [("tasks", ())] if self.which.text else self._walks():
+            if states and not await self._in_states(states):
+                continue
+            some, end = await self._look(index, limit, before)
+            found += some
+            ends += [end] if end is not None else []
+        last, reached = max(ends, default=(None, None))
+        return sorted((each for each in found if last is None or each[0] >= last), reverse=True), last, reached
+
+    async def _look(
+        self, index: str, limit: int | None, before: int | None
+    ) -> tuple[list[tuple[int, str]], tuple[int, float] | None]:
+        """The part of a stretch along one index; number and creation of the last one looked at, None at the end."""
         found: list[tuple[int, str]] = []
         looked = 0
-        async for portion in self._portions("tasks", before):
-            found += await self._searched(portion.found)
-            looked += min(_PORTION, search.AT_ONCE)
-            if len(found) >= limit or looked >= search.AT_ONCE:
-                return found, portion.last, portion.reached
-        return found, None, None
+        async for portion in self._portions(index, before):
+            found += await self._searched(portion.found) if self.which.text else portion.found
+            looked += min(_PORTION, search.stretch(self.which))
+            if looked >= search.stretch(self.which) or (limit is not None and len(found) >= limit):
+                return found, None if portion.last is None else (portion.last, portion.reached or 0.0)
+        return found, None
 
     async def _portions(self, index: str, before: int | None) -> AsyncIterator[_Portion]:
         """What is found along an index, call by call."""
-        conditions, most = _conditions(self.which), min(_PORTION, search.AT_ONCE)
+        conditions, most = _conditions(self.which), min(_PORTION, search.stretch(self.which))
         below: str | int | None = "+inf" if before is None else before
         while below is not None:
 

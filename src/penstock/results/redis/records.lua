@@ -15,6 +15,7 @@ local OVER = {SUCCESS = true, FAILURE = true, REVOKED = true}
 local WAITING = {PENDING = true, RECEIVED = true, RETRY = true}
 local ENTRY, HOUR = 250, 3600
 local told, lines, counts, ends = {}, {}, {}, {}
+local unseen = {} -- ids that a guard has found free
 
 local function key(id) return P .. "task:" .. id end
 
@@ -92,7 +93,10 @@ end
 function guards.fresh(from, to)
   local keys = {}
   for at = from, to, 3 do keys[#keys + 1] = key(ARGV[at]) end
-  if call("EXISTS", unpack(keys)) == 0 then return true end
+  if call("EXISTS", unpack(keys)) == 0 then
+    for at = from, to, 3 do unseen[ARGV[at]] = true end
+    return true
+  end
   for at = from, to, 3 do
     local found = call("HMGET", key(ARGV[at]), "n", "u", "c")
     if found[1] and not (found[2] and found[2] == ARGV[at + 1] and found[3] == ARGV[at + 2]) then
@@ -120,7 +124,7 @@ function steps.create(from, to)
   local new, index, messages, at = {}, {}, {}, from + 1
   while at <= to do
     local id, fields = ARGV[at], tonumber(ARGV[at + 2])
-    if call("EXISTS", key(id)) == 0 and not new[id] then new[#new + 1] = at; new[id] = true end
+    if not new[id] and (unseen[id] or call("EXISTS", key(id)) == 0) then new[#new + 1] = at; new[id] = true end
     at = at + 3 + 2 * fields
   end
   if #new == 0 then return end

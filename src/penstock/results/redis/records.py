@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from penstock.core import answers
 from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound, TaskIdTaken
 from penstock.core.lifecycle import next_generation, revocation
-from penstock.core.message import Standing
+from penstock.core.message import UNTOUCHED, Standing
 from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start, Tally
 from penstock.core.results import Records, Watch
 from penstock.core.states import RETRYABLE
@@ -249,7 +249,7 @@ class RedisRecords(Records):
         return self._driver.step(work)
 
     def tally(self, which: Filter, cursor: str | None = None) -> Step[Tally]:
-        """Count a stretch of a search."""
+        """Count a stretch."""
         before = position(cursor)
 
         async def work(transaction: Transaction) -> Answer:
@@ -351,9 +351,6 @@ def _seen(row: Sequence[Any]) -> Record:
 
 
 #: what a check before a first run finds, in short
-_WAITS: Final = Standing("PENDING", "", 0, 0, 0)
-
-
 def _look(transaction: Transaction) -> Callable[[list[Any]], list[Standing | None]]:
     place = transaction.do("claimed")
     return lambda replies: list(map(_standing, replies[place]))
@@ -361,7 +358,7 @@ def _look(transaction: Transaction) -> Callable[[list[Any]], list[Standing | Non
 
 def _standing(row: Any) -> Standing | None:
     if row == 1:
-        return _WAITS
+        return UNTOUCHED
     if row is None:
         return None
     state, cancel, *numbers, left = row
