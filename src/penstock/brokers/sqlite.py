@@ -133,11 +133,18 @@ class SQLiteConsumer(ClaimingConsumer):
             active = [queue for queue in queues if queue not in paused]
             for queue in active:
                 connection.execute(_SQL["promote"], {"queue": queue, "now": now, "limit": _PROMOTE})
-            deliveries = _batch(connection, active, limit)
+            deliveries, last = _batch(connection, active, limit)
+            due = _next_due(connection, active) if last else None
             if not deliveries:
-                return Claim([], _next_due(connection, active))
+                return Claim([], due)
             connection.execute(_SQL["claim"], {"ids": _ids(deliveries), "lease": self._lease})
-            return Claim(deliveries)
+            if self._driver.look is not None:
+                standings = self._driver.look(connection, [delivery.message.task_id for delivery in deliveries])
+                for delivery, standing in zip(deliveries, standings, strict=True):
+                    delivery.standing = standing
+            # Where no more is left, none is looked for: the task that begins now may take the interpreter's lock, and
+            # a transaction that waits for that keeps everybody from writing.
+            return Claim(deliveries, due, last)
 
         return self._driver.write(claim)
 
@@ -161,8 +168,11 @@ class SQLiteConsumer(ClaimingConsumer):
         return self._driver.write(hand_back, MESSAGES)
 
 
-def _batch(connection: sqlite3.Connection, queues: Sequence[str], limit: int) -> list[Delivery]:
-    """The messages to claim, in the order of delivery: at most `limit`, and BATCH_BYTES unless it is a single one."""
+def _batch(connection: sqlite3.Connection, queues: Sequence[str], limit: int) -> tuple[list[Delivery], bool]:
+    """The messages to claim, in the order of delivery: at most `limit`, and BATCH_BYTES unless it is a single one.
+
+    And whether these are all.
+    """
     found: list[Delivery] = []
     size = 0
     with ExitStack() as cursors:
@@ -170,11 +180,11 @@ def _batch(connection: sqlite3.Connection, queues: Sequence[str], limit: int) ->
         for id_, _step, queue, priority, redelivered, head, body in islice(_in_turn(walks), limit):
             size += len(head) + len(body)
             if found and size > BATCH_BYTES:
-                break
+                return found, False
             headers, properties = loads(head)
             message = Message(body, headers, properties, queue, priority)
             found.append(Delivery(message, id_, bool(redelivered)))
-    return found
+    return found, len(found) < limit
 
 
 def _in_turn(walks: Sequence[Iterator[Any]]) -> Iterator[Any]:

@@ -35,6 +35,7 @@ called(on.close())
 """
 
 
+@pytest.mark.alone
 def test_busy_processes_take_turns_and_none_starves(tmp_path: Path) -> None:
     with ExitStack() as processes:
         writers = [processes.enter_context(python(WRITER, tmp_path, name, 1000)) for name in "abc"]

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from penstock.core.checkup import Finding
 from penstock.core.errors import StorageError, Unavailable
+from penstock.core.message import Standing
 from penstock.core.step import Driver, Step
 from penstock.drivers.sqlite.checkup import durability, surroundings
 from penstock.drivers.sqlite.enlist import enlist
@@ -52,6 +53,9 @@ class SQLite(Driver):
         self.blocking = blocking
         self.clock = clock
         self.counters = Counters()
+        #: what the records in this file add to a claim: how the tasks stand that it brings, in its order; so a worker
+        #: need not ask for that in a transaction of its own
+        self.look: Callable[[sqlite3.Connection, Sequence[str]], Sequence[Standing]] | None = None
         self._file = File(path, patience)
         self._wakes = Wakes(self._file.wakes)
         self._watches: weakref.WeakSet[Fifo] = weakref.WeakSet()

@@ -31,8 +31,8 @@ _SQL = _statements()
 
 
 def page(connection: sqlite3.Connection, which: Filter, limit: int, before: int | None) -> Page:
-    """Records newest first, those numbered below `before`; for a text no more are looked at than AT_ONCE."""
-    bounds, reached = _bounds(connection, which, before)
+    """Records newest first, those numbered below `before`, of a stretch unless nothing is looked at in vain."""
+    bounds, reached = _bounds(connection, which, before, endless=search.by_state_only(which))
     seqs = _seqs(connection, which, limit + 1, bounds)
     records = records_of(connection.execute(SQL["get_seqs"], {"seqs": json_text(seqs[:limit])}))
     if len(seqs) > limit:
@@ -41,19 +41,29 @@ def page(connection: sqlite3.Connection, which: Filter, limit: int, before: int 
 
 
 def tally(connection: sqlite3.Connection, which: Filter, before: int | None) -> Tally:
-    """How many match of those that a search looks at from below `before`."""
+    """How many match of the stretch from below `before`."""
     bounds, reached = _bounds(connection, which, before)
-    seqs = _seqs(connection, which, search.AT_ONCE, bounds)
-    return Tally(len(seqs), None if reached is None else str(bounds["floor"]))
+    given = {**_parameters(which), **bounds}
+    if which.states:
+        number = sum(_number(connection, "tally_of_state", {**given, "state": state}) for state in set(which.states))
+    else:
+        number = _number(connection, "tally", given)
+    return Tally(number, None if reached is None else str(bounds["floor"]), reached)
 
 
-def _bounds(connection: sqlite3.Connection, which: Filter, before: int | None) -> tuple[dict[str, int], float | None]:
+def _bounds(
+    connection: sqlite3.Connection, which: Filter, before: int | None, *, endless: bool = False
+) -> tuple[dict[str, int], float | None]:
     """Between which numbers to look; when the record at the lower one was created, None if that is the end."""
-    bounds = {"before": _TOP if before is None else before, "floor": 0, "others": search.AT_ONCE - 1}
-    found = connection.execute(_SQL["floor"], bounds).fetchone() if which.text else None
-    if found is None:
+    bounds = {"before": _TOP if before is None else before, "floor": 0}
+    if endless:
         return bounds, None
-    bounds["floor"], reached = found
+    given = {**bounds, "others": search.stretch(which) - 1}
+    if which.states and not which.text:
+        ends = [connection.execute(_SQL["floor_of_state"], {**given, "state": each}) for each in set(which.states)]
+    else:
+        ends = [connection.execute(_SQL["floor"], given)]
+    bounds["floor"], reached = max((found for end in ends if (found := end.fetchone())), default=(0, None))
     return bounds, reached
 
 

@@ -35,6 +35,16 @@ SELECT seq FROM records WHERE state = :state AND seq < :before AND seq >= :floor
 -- name: floor
 SELECT seq, created_at FROM records WHERE seq < :before ORDER BY seq DESC LIMIT 1 OFFSET :others;
 
+-- name: floor_of_state
+SELECT seq, created_at FROM records WHERE state = :state AND seq < :before ORDER BY seq DESC LIMIT 1 OFFSET :others;
+
+-- name: tally
+SELECT count(*) FROM records WHERE seq < :before AND seq >= :floor {conditions};
+
+-- name: tally_of_state
+SELECT count(*) FROM records INDEXED BY records_state
+WHERE state = :state AND seq < :before AND seq >= :floor {conditions};
+
 -- name: count_all
 SELECT min(count(*), :limit) FROM records;
 

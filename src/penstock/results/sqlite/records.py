@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound
 from penstock.core.lifecycle import next_generation, revocation
-from penstock.core.message import Standing
+from penstock.core.message import UNTOUCHED, Standing
 from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start, Tally
 from penstock.core.results import Records, Watch
 from penstock.core.states import RETRYABLE, WAITING
@@ -20,6 +20,7 @@ from penstock.results.sqlite.rows import attempts_text, change_of, head_of, json
 from penstock.results.sqlite.running import SQL
 
 T = TypeVar("T")
+R = TypeVar("R", Start, Ending)
 
 #: the topic that wakes watches: the feed grew
 RECORDS = "records"
@@ -30,6 +31,7 @@ class SQLiteRecords(Records):
 
     def __init__(self, driver: SQLite) -> None:
         self._driver = driver
+        driver.look = self._look
 
     def create(self, records: Sequence[Record]) -> Step[None]:
         """Write new records; all or none."""
@@ -61,8 +63,8 @@ class SQLiteRecords(Records):
     def start(self, starts: Sequence[Start], lease: str) -> Step[list[bool]]:
         """Mark runs and charge their deliveries."""
 
-        def start(connection: sqlite3.Connection, begins: Start) -> bool:
-            return running.start(connection, begins, lease)
+        def start(connection: sqlite3.Connection, starts: Sequence[Start]) -> list[bool]:
+            return [running.start(connection, begins, lease) for begins in starts]
 
         return self._runs(starts, start, lease)
 
@@ -175,7 +177,7 @@ class SQLiteRecords(Records):
         return self._driver.read(lambda connection: listing.page(connection, which, limit, before))
 
     def tally(self, which: Filter, cursor: str | None = None) -> Step[Tally]:
-        """Count a stretch of a search."""
+        """Count a stretch."""
         before = position(cursor)
         return self._driver.read(lambda connection: listing.tally(connection, which, before))
 
@@ -234,19 +236,25 @@ class SQLiteRecords(Records):
         return self._driver.write(work, RECORDS)
 
     def _runs(
-        self, runs: Sequence[Any], change: Callable[[sqlite3.Connection, Any], bool], lease: str
+        self, runs: Sequence[R], change: Callable[[sqlite3.Connection, Sequence[R]], list[bool]], lease: str
     ) -> Step[list[bool]]:
-        """One change a run, under a lease that is alive."""
+        """A change of each run, under a lease that is alive."""
 
         def write(connection: sqlite3.Connection) -> list[bool]:
             now = self._driver.clock()
             running.require(connection, lease)
-            done = [change(connection, run) for run in runs]
+            done = change(connection, runs)
             told = [run.delivery.message.task_id for run, is_done in zip(runs, done, strict=True) if is_done]
             running.tell(connection, told, now)
             return done
 
         return self._change(write)
+
+    def _look(self, connection: sqlite3.Connection, task_ids: Sequence[str]) -> list[Standing]:
+        """How tasks stand whose messages are being claimed, in their order; one without a record may run as well."""
+        given = {**_ids(task_ids), "now": self._driver.clock()}
+        stirred = {task_id: Standing(*rest) for task_id, *rest in connection.execute(SQL["stirred"], given)}
+        return [stirred.get(task_id, UNTOUCHED) for task_id in task_ids]
 
     def _delete(self, which: str, task_ids: Sequence[str]) -> Step[int]:
         def delete(connection: sqlite3.Connection) -> int:

@@ -107,6 +107,13 @@ SELECT task_id, state, cancel, generation, retries, deliveries, iif(lease IS NUL
     SELECT until - :now FROM leases WHERE leases.lease = records.lease AND until > 0)) FROM records
 WHERE task_id IN (SELECT value FROM json_each(:ids));
 
+-- name: stirred
+-- (what stands otherwise than a task that has not run and was left alone)
+SELECT task_id, state, cancel, generation, retries, deliveries, iif(lease IS NULL, NULL, (
+    SELECT until - :now FROM leases WHERE leases.lease = records.lease AND until > 0))
+FROM json_each(:ids) CROSS JOIN records ON task_id = value
+WHERE NOT (+state = 'PENDING' AND cancel = '' AND generation = 0 AND retries = 0 AND deliveries = 0 AND lease IS NULL);
+
 -- name: states
 SELECT task_id, state FROM records WHERE task_id IN (SELECT value FROM json_each(:ids));
 
@@ -117,10 +124,11 @@ UPDATE records SET
 WHERE task_id = ?6 AND generation <= ?7 AND cancel = '' AND finished_at IS NULL;
 
 -- name: finish
+-- (the row of values is there as often as there are endings; one without a task ends none)
 UPDATE records SET
-    state = ?1, finished_at = ?2, started_at = coalesce(?3, started_at), worker = ?4, pid = ?5, result = ?6,
-    traceback = ?7, deliveries = max(deliveries, ?8), lease = NULL, owed = NULL
-WHERE task_id = ?9 AND generation <= ?10 AND finished_at IS NULL;
+    state = column1, finished_at = column2, started_at = coalesce(column3, started_at), worker = column4, pid = column5,
+    result = column6, traceback = column7, deliveries = max(deliveries, column8), lease = NULL, owed = NULL
+FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE task_id = column9 AND generation <= column10 AND finished_at IS NULL;
 
 -- name: retry
 UPDATE records SET

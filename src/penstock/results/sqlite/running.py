@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 from penstock.core.errors import LeaseLost, TaskIdTaken
 from penstock.core.lifecycle import adopted, generation_of
@@ -76,14 +77,39 @@ def start(connection: sqlite3.Connection, begins: Start, lease: str) -> bool:
     """Mark a run and charge its delivery; False where it must not begin."""
     task_id, generation = _name(begins.delivery)
     given = (begins.started_at, begins.worker, begins.pid, begins.deliveries, lease, task_id, generation)
-    return _met(connection, begins.delivery, begins.started_at, lambda: _changed(connection, "start", given))
+    return _met(connection, begins.delivery, begins.started_at, lambda: _changed(connection, SQL["start"], given))
 
 
-def finish(connection: sqlite3.Connection, ends: Ending) -> bool:
-    """Write how a run ended; False where an ending or a later generation is there."""
-    name, given = _retry(ends) if ends.state == RETRY else _finish(ends)
+def finish(connection: sqlite3.Connection, endings: Sequence[Ending]) -> list[bool]:
+    """Write how runs ended; False where an ending or a later generation is there."""
+    if len(endings) > 1 and _all_at_once(connection, endings):
+        return [True] * len(endings)
+    return [_finish(connection, ends) for ends in endings]
+
+
+def _all_at_once(connection: sqlite3.Connection, endings: Sequence[Ending]) -> bool:
+    """End them all in one statement; where that cannot be, or one of them is refused, none."""
+    given: list[Any] = []
+    for ends in endings:
+        if ends.state == RETRY or ends.children:
+            return False
+        given += _ending(ends)
+    if len(set(given[_TASK_ID::_WIDTH])) < len(endings):
+        return False
+    size = 1 << (len(endings) - 1).bit_length()  # few sizes, for each is a statement of its own
+    given += (None,) * (_WIDTH * (size - len(endings)))
+    connection.execute("SAVEPOINT finish")
+    done = connection.execute(_finishing(size), given).rowcount == len(endings)
+    if not done:
+        connection.execute("ROLLBACK TO finish")
+    connection.execute("RELEASE finish")
+    return done
+
+
+def _finish(connection: sqlite3.Connection, ends: Ending) -> bool:
+    statement, given = (SQL["retry"], _retry(ends)) if ends.state == RETRY else (_finishing(1), _ending(ends))
     at = ends.started_at or ends.finished_at
-    if not _met(connection, ends.delivery, at, lambda: _changed(connection, name, given)):
+    if not _met(connection, ends.delivery, at, lambda: _changed(connection, statement, given)):
         return False
     if ends.children:
         task_id = ends.delivery.message.task_id
@@ -91,8 +117,20 @@ def finish(connection: sqlite3.Connection, ends: Ending) -> bool:
     return True
 
 
-def _finish(ends: Ending) -> tuple[str, tuple[Any, ...]]:
-    return "finish", (
+#: how many values an ending has in the statement `finish`, their row, and where among them the task is named
+_WIDTH: Final = 10
+_ROW: Final = f"({', '.join('?' * _WIDTH)})"
+_TASK_ID: Final = 8
+
+
+@cache
+def _finishing(size: int) -> str:
+    """The statement `finish` for so many endings."""
+    return SQL["finish"].replace(_ROW, ", ".join([_ROW] * size))
+
+
+def _ending(ends: Ending) -> tuple[Any, ...]:
+    return (
         ends.state,
         ends.finished_at,
         ends.started_at,
@@ -105,8 +143,8 @@ def _finish(ends: Ending) -> tuple[str, tuple[Any, ...]]:
     )
 
 
-def _retry(ends: Ending) -> tuple[str, tuple[Any, ...]]:
-    return "retry", (
+def _retry(ends: Ending) -> tuple[Any, ...]:
+    return (
         ends.retries + 1,
         ends.eta,
         ends.worker,
@@ -121,7 +159,7 @@ def _retry(ends: Ending) -> tuple[str, tuple[Any, ...]]:
 def put_back(connection: sqlite3.Connection, deliveries: Mapping[str, int], lease: str, now: float) -> None:
     """Runs under `lease` wait again, as before they began."""
     given = [(count, task_id, lease) for task_id, count in deliveries.items()]
-    tell(connection, [each[1] for each in given if _changed(connection, "put_back", each)], now)
+    tell(connection, [each[1] for each in given if _changed(connection, SQL["put_back"], each)], now)
 
 
 def lose(connection: sqlite3.Connection, leases: Iterable[str], now: float) -> None:
@@ -143,8 +181,8 @@ def _name(delivery: Delivery) -> tuple[str, int]:
     return delivery.message.task_id, generation_of(delivery)
 
 
-def _changed(connection: sqlite3.Connection, name: str, given: tuple[Any, ...]) -> bool:
-    return connection.execute(SQL[name], given).rowcount == 1
+def _changed(connection: sqlite3.Connection, statement: str, given: tuple[Any, ...]) -> bool:
+    return connection.execute(statement, given).rowcount == 1
 
 
 def _met(connection: sqlite3.Connection, delivery: Delivery, at: float, change: Callable[[], bool]) -> bool:
