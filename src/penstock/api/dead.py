@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from penstock.api import show
 from penstock.api.answer import Answer, Nothing, accepted, ok
 from penstock.api.call import Call
-from penstock.api.tasks import bad_cursor, expected
+from penstock.api.tasks import expected
 from penstock.client import operations
 from penstock.core.errors import Conflict, NotFound
 from penstock.core.record import DeadLetter
@@ -19,10 +19,7 @@ READ = 500
 async def page(call: Call) -> Answer:
     """GET /dead."""
     dead = call.site.backends.results.dead
-    try:
-        letters, following = await dead.page(call["queue"] or "", call["reason"] or "", call["limit"], call["cursor"])
-    except ValueError:
-        raise bad_cursor() from None
+    letters, following = await dead.page(call["queue"] or "", call["reason"] or "", call["limit"], call["cursor"])
     return ok({"items": [show.dead_letter(letter) for letter in letters], "next": following})
 
 

@@ -41,7 +41,9 @@ SCHEDULE = in_path("name", "the schedule's name")
 
 LIMIT = integer("limit", "how many items a page has", 1, 1000, default=50)
 LAST_LINES = integer("limit", "how many of the last lines", 1, 10_000, default=1000)
-CURSOR = Parameter("cursor", "query", {"type": "string", "pattern": cursor.PATTERN}, "`next` of the page before")
+CURSOR = Parameter(
+    "cursor", "query", {"type": "string", "pattern": cursor.PATTERN}, "`next` of the page before", cursor.checked
+)
 FILTER = (
     choice("status", "only tasks in this state; may be given several times", STATES, many=True),
     text("task", "only tasks of this name; may be given several times", many=True),
@@ -54,9 +56,9 @@ FILTER = (
 DRY_RUN = flag("dry_run", "count what matches, and change nothing")
 QUICK = flag(
     "quick",
-    f"with `dry_run`: count to {tasks.MOST:,} and no further, with `q` among the newest {search.AT_ONCE:,} tasks only; "
-    "`more` tells whether there may be more",
+    "with `dry_run`: count for a moment and no longer; `next` tells where to go on counting",
 )
+COUNTED_TO = replace(CURSOR, summary="with `quick`: `next` of the count so far; the sum of all is the number")
 ALL_OF_THEM = flag("all", "needed where no filter is given: everything is meant; without it that is a dry run")
 EXPECT = integer("expect", "how many must match; if it is another number now, nothing is done and the answer is 409",
                  0, 1_000_000)  # fmt: skip
@@ -178,9 +180,10 @@ TASKS: tuple[Route, ...] = (
         "GET", "/tasks", tasks.page, "read", "Tasks", "List tasks",
         responses={200: PAGE_OF_TASKS},
         description=(
-            "Newest first. A walk by cursor sees each task once, while others arrive. A search with `q` looks at "
-            f"{search.AT_ONCE:,} tasks at once and answers what it has found: go on with `next` until it is null, also "
-            "from a page that is not full, even empty. `reached` tells how far back it has looked."
+            "Newest first. A walk by cursor sees each task once, while others arrive. A filter looks at "
+            f"{search.FAR:,} tasks of the wanted states at once, with `q` at {search.AT_ONCE:,} of any, and answers "
+            "what it has found: go on with `next` until it is null, also from a page that is not full, even empty. "
+            "`reached` tells how far back it has looked."
         ),
         parameters=(*FILTER, LIMIT, CURSOR),
     ),
@@ -206,12 +209,13 @@ TASKS: tuple[Route, ...] = (
     Route(
         "POST", "/tasks/cancel", tasks.cancel_many, "operate", "Tasks", "Cancel tasks by filter",
         responses={200: MATCHED}, problems=(409,),
-        parameters=(*FILTER, TERMINATE, DRY_RUN, QUICK, ALL_OF_THEM, EXPECT, AS_OF),
+        parameters=(*FILTER, TERMINATE, DRY_RUN, QUICK, COUNTED_TO, ALL_OF_THEM, EXPECT, AS_OF),
         description="Those that have not ended. Running ones are passed over unless `terminate=true`.",
     ),
     Route(
         "POST", "/tasks/retry", tasks.retry_many, "operate", "Tasks", "Run ended tasks again by filter",
-        responses={200: MATCHED}, parameters=(*FILTER, DRY_RUN, QUICK, ALL_OF_THEM, EXPECT, AS_OF), problems=(409,),
+        responses={200: MATCHED}, parameters=(*FILTER, DRY_RUN, QUICK, COUNTED_TO, ALL_OF_THEM, EXPECT, AS_OF),
+        problems=(409,),
         description="Those that ended in FAILURE or REVOKED.",
     ),
     Route(

@@ -47,6 +47,10 @@ TIME_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
 ANY: Schema = {}
 STATUS: Schema = {"type": "string", "enum": sorted(ALL)}
 
+_REACHED: Schema = {
+    **TIME,
+    "description": "where it leads on before the end: it has looked at all tasks down to one that was created then",
+}
 _SUMMARY: dict[str, Schema] = {
     "task_id": TEXT,
     "task": {"type": "string", "description": "the task's name"},
@@ -196,14 +200,7 @@ COMPONENTS: dict[str, Schema] = {
             "omitted": {"type": "array", "items": TEXT, "description": "values too long for a list, shown as null"},
         }
     ),
-    "TaskPage": listing(
-        ref("TaskItem"),
-        reached={
-            **TIME,
-            "description": "of a search for text that leads on from a page that is not full: it has looked at all "
-            "tasks down to one that was created then",
-        },
-    ),
+    "TaskPage": listing(ref("TaskItem"), reached=_REACHED),
     "LogLine": record(
         {
             "at": TIME,
@@ -252,10 +249,14 @@ COMPONENTS: dict[str, Schema] = {
             "matched": {**COUNT, "description": "how many match the filter (counting stops at a million)"},
             "done": {**COUNT, "description": "how many were dealt with by this call, at most 10,000; 0 with dry_run"},
             "left": {**COUNT, "description": "how many are left for the next call"},
-            "more": {"type": "boolean", "description": "only with `quick`: counting stopped, more may match"},
+            "next": {
+                "type": ["string", "null"],
+                "description": "only with `quick`: give it as `cursor` to go on counting; null at the end",
+            },
+            "reached": _REACHED,
             "dry_run": YES_NO,
         },
-        optional=("more",),
+        optional=("next", "reached"),
     ),
     "Queue": record(
         {

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
-from penstock.api import problems, show
+from penstock.api import show
 from penstock.api.answer import Answer, Content, accepted, encode, ok
 from penstock.api.call import Call
-from penstock.api.problems import Problem
 from penstock.client import operations
 from penstock.client.backends import Backends
 from penstock.core.errors import Conflict, NotFound
-from penstock.core.record import Filter, Record
+from penstock.core.record import Filter, Page, Record, Tally
 from penstock.core.states import PENDING, RETRYABLE, UNENDED
 from penstock.core.step import commit
 
@@ -47,20 +47,13 @@ async def logs(call: Call) -> Answer:
 async def page(call: Call) -> Answer:
     """GET /tasks."""
     which = filter_of(call)
-    try:
-        found = await call.site.backends.results.records.page(which, call["limit"], call["cursor"])
-    except ValueError:
-        raise bad_cursor() from None
-    reached = {} if found.reached is None else {"reached": show.moment(found.reached)}
-    return ok({"items": [show.task_item(record) for record in found.items], "next": found.next, **reached})
+    found = await call.site.backends.results.records.page(which, call["limit"], call["cursor"])
+    return ok({"items": [show.task_item(record) for record in found.items], "next": found.next, **_reached(found)})
 
 
-def bad_cursor() -> Problem:
-    """400: the cursor is not one that a list gave."""
-    fault = "not a cursor that a list of this kind has given"
-    return Problem(
-        problems.BAD_REQUEST, f"query parameter 'cursor': {fault}", errors=problems.faults({"cursor": fault})
-    )
+def _reached(found: Page | Tally) -> dict[str, Any]:
+    """How far back it was looked, if that is not the end."""
+    return {} if found.reached is None else {"reached": show.moment(found.reached)}
 
 
 async def cancel(call: Call) -> Answer:
@@ -125,16 +118,21 @@ async def _for_each(call: Call, states: frozenset[str], some: _Some) -> Answer:
     if not wanted:
         expected(call, 0)
         return ok({"matched": 0, "done": 0, "left": 0, "dry_run": dry_run})
-    backends, narrowed, more = call.site.backends, replace(which, states=wanted), {}
+    backends, narrowed = call.site.backends, replace(which, states=wanted)
     if dry_run and call["quick"]:
-        matched, stopped = await operations.count_quickly(backends, narrowed, MOST)
-        more = {"more": stopped}
-    else:
-        matched = await operations.count(backends, narrowed)
+        return await _counted(call, narrowed)
+    matched = await operations.count(backends, narrowed)
     expected(call, matched)
     done = 0 if dry_run else await _work_through(backends, narrowed, some, call["as_of"])
     left = max(0, matched - done)
-    return ok({"matched": matched, "done": done, "left": left, **more, "dry_run": dry_run})
+    return ok({"matched": matched, "done": done, "left": left, "dry_run": dry_run})
+
+
+async def _counted(call: Call, which: Filter) -> Answer:
+    """How many match, as far as a moment goes."""
+    found = await operations.count_on(call.site.backends, which, call["cursor"], operations.MOMENT)
+    number = found.number
+    return ok({"matched": number, "done": 0, "left": number, "next": found.next, **_reached(found), "dry_run": True})
 
 
 def expected(call: Call, matched: int) -> None:

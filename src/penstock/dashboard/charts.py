@@ -105,11 +105,12 @@ def depths(stats: dict[str, Any], only: str | None = None, *, ages: bool = False
 
 
 def _fullest(stats: dict[str, Any], field: str) -> list[str]:
+    """The queues to draw, by name: so each has its colour in both charts of the same ones."""
     most: dict[str, float] = {}
     for item in stats["items"]:
         for name, depth in item["queues"].items():
             most[name] = max(most.get(name, 0), depth[field])
-    return sorted(most, key=lambda name: (-most[name], name))[:LINES]
+    return sorted(sorted(most, key=lambda name: (-most[name], name))[:LINES])
 
 
 def _parts(values: Sequence[float | None], most: float) -> list[str]:

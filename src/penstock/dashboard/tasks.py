@@ -14,7 +14,7 @@ SHOWN = 50  # tasks a page
 
 
 async def page(visit: Visit) -> Answer:
-    """GET /ui/tasks."""
+    """GET /ui/tasks. A page on which nothing is found leads on by itself, unless it is told to `stay`."""
     which = TaskFilter.of(visit.query)
     cursor = visit.given("cursor")
     query = [*which.pairs, ("limit", str(SHOWN)), *([("cursor", cursor)] if cursor else [])]
@@ -27,6 +27,7 @@ async def page(visit: Visit) -> Answer:
         if refusal.status != 400:
             raise
         fault = refusal
+    older = [*which.pairs, ("cursor", found["next"])] if found["next"] else None
     return visit.page(
         "tasks.html",
         status=400 if fault else 200,
@@ -34,7 +35,8 @@ async def page(visit: Visit) -> Answer:
         which=which,
         states=STATES,
         items=found["items"],
-        following=found["next"],
+        older=older,
+        further=older if not found["items"] and not visit.given("stay") else None,
         reached=found.get("reached"),
         cursor=cursor,
         fault=fault,

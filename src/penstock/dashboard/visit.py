@@ -96,8 +96,8 @@ class Visit:
     # ---------------------------------------------------------------------------------------------------- answering
 
     def page(self, template: str, status: int = 200, **context: Any) -> Content:
-        """A page from its template."""
-        said = self._said()
+        """A page from its template. One that leads on by itself (`further`) says once more what the next has to say."""
+        said = self._said(again=bool(context.get("further")))
         text = view.render(
             template,
             app=self.site.app.name,
@@ -158,12 +158,13 @@ class Visit:
         text = f"{name}={value}; Path={UI}; Max-Age={int(seconds)}; HttpOnly; SameSite=Strict{secure}"
         self._set.append((b"set-cookie", text.encode("ascii")))
 
-    def _said(self) -> tuple[bool, str] | None:
+    def _said(self, *, again: bool) -> tuple[bool, str] | None:
         """What the page before had to say."""
         given = self.cookies.get(FLASH)
         if given is None:
             return None
-        self.set_cookie(FLASH, "", 0)
+        if not again:
+            self.set_cookie(FLASH, "", 0)
         try:
             fault, text = msgspec.json.decode(base64.urlsafe_b64decode(given), type=tuple[bool, str])
         except ValueError:  # somebody else's cookie, or a cut one

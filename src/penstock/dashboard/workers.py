@@ -36,8 +36,13 @@ async def stacks(visit: Visit) -> Answer:
         if refusal.status not in {404, 504}:
             raise
         return visit.to("/workers", said=f"{refusal.title}: {refusal.detail}", fault=True)
+    answer = found["answer"]
     return visit.page(
-        "stacks.html", title=f"Stacks of {view.clip(name, 60)}", name=name, stacks=_texts(found["answer"])
+        "stacks.html",
+        title=f"Stacks of {view.clip(name, 60)}",
+        name=name,
+        stacks=_texts(answer),
+        silent=answer.get("silent") if isinstance(answer, dict) else 0,
     )
 
 
@@ -46,12 +51,15 @@ def _place(visit: Visit, question: str) -> str:
 
 
 def _texts(answer: Any) -> list[tuple[str, str]]:
-    """The texts of an answer, each with the process it is of."""
-    if not isinstance(answer, dict):
-        return [("", view.clean(str(answer)))]
-    found = answer.get("stacks", answer)
-    parts = found.items() if isinstance(found, dict) else [("", found)]
-    return [(str(name), view.clean(text if isinstance(text, str) else view.text_of(text, 2))) for name, text in parts]
+    """The texts of an answer, each with the process it is of; another version's may look different."""
+    children = answer.get("children") if isinstance(answer, dict) else None
+    if not isinstance(children, dict):
+        return [("Stacks", _text(answer))]
+    return [(f"Process {pid}", _text(text)) for pid, text in children.items()]
+
+
+def _text(given: Any) -> str:
+    return view.clean(given if isinstance(given, str) else view.text_of(given, 2))
 
 
 def _number(given: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock.api import tasks
+from penstock.client import operations
 from penstock.core import search
 from penstock.core.message import Message
 from penstock.core.record import Record
@@ -251,17 +251,22 @@ class TestCancel:
             assert [item["task_id"] for item in second.pop("items")] == ["t0"]
             assert second == {"next": None}
 
-    async def test_a_quick_count_says_where_it_stopped(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(search, "AT_ONCE", 2)
-        monkeypatch.setattr(tasks, "MOST", 3)
+    async def test_a_quick_count_says_where_it_stopped_and_goes_on_from_there(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "AT_ONCE", 3)
+        monkeypatch.setattr(search, "FAR", 3)
+        monkeypatch.setattr(operations, "MOMENT", 0.0)
         async with Shop() as shop:
             for n in range(4):
                 await shop.submit(task_id=f"t{n}")
-            for query, matched, more in (("all", 3, True), ("q=t0", 0, True), ("q=t", 2, True)):
+            for query, first, rest in (("all", 3, 1), ("queue=default", 3, 1), ("q=t0", 0, 1), ("q=t", 3, 1)):
                 found = (await shop("POST", f"/tasks/cancel?{query}&dry_run&quick")).json()
-                assert (found["matched"], found["more"]) == (matched, more), query
-            monkeypatch.setattr(tasks, "MOST", 4)
-            assert (await shop("POST", "/tasks/cancel?all&dry_run&quick")).json()["more"] is False
+                assert (found["matched"], found["done"]) == (first, 0), query
+                assert found["reached"] == (await shop("GET", "/tasks/t1")).json()["created_at"]
+                found = (await shop("POST", f"/tasks/cancel?{query}&dry_run&quick&cursor={found['next']}")).json()
+                assert found == {"matched": rest, "done": 0, "left": rest, "next": None, "dry_run": True}, query
+            assert (await shop("POST", "/tasks/cancel?all&dry_run&quick&cursor=7&status=RETRY")).status_code == 200
             exact = (await shop("POST", "/tasks/cancel?q=t0&dry_run")).json()
             assert exact == {"matched": 1, "done": 0, "left": 1, "dry_run": True}
             # without a dry run everything is counted and done

@@ -9,6 +9,7 @@ import re
 import pytest
 
 from penstock.api import tasks
+from penstock.client import operations
 from penstock.core import search
 from penstock.core.errors import Unavailable
 from penstock.core.message import Message
@@ -65,6 +66,12 @@ class TestForeignText:
             assert whole.headers["content-type"].startswith("text/plain")
             assert "sandbox" in whole.headers["content-security-policy"]
             assert whole.headers["x-content-type-options"] == "nosniff"
+
+
+def refresh(page: str) -> str:
+    """Where a page leads by itself, as it stands in it."""
+    (following,) = re.findall('<meta http-equiv="refresh" content="0; url=/ui([^"]*)">', page)
+    return str(following)
 
 
 class TestTasks:
@@ -125,12 +132,33 @@ class TestTasks:
             assert "needle-3" in page
             assert "needle-0" not in page
             assert "Searched back to" in page
+            assert "http-equiv" not in page, "what is found stands still"
             (further,) = re.findall('rel="next" href="/ui([^"]*)">Search further<', page)
             page = await front.page(html.unescape(further))
             assert "needle-0" in page
             assert "needle-3" not in page
             assert "Searched back to" not in page
             assert "Search further" not in page
+
+    async def test_where_nothing_is_found_it_goes_on_by_itself_and_can_be_stopped(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "FAR", 2)
+        async with Front() as front:
+            for n in range(5):
+                await front.submit(task_id=f"t{n}", queue="default" if n else "rare")
+            page = await front.page("/tasks?queue=rare")
+            (stop,) = re.findall('href="/ui([^"]*)">Stop<', page)
+            still = await front.page(html.unescape(stop))
+            assert "http-equiv" not in still
+            assert "Search further" in still
+            page = await front.page(html.unescape(refresh(page)))
+            assert "older ones are looked at now" in page
+            page = await front.page(html.unescape(refresh(page)))
+            assert "t0" in page
+            assert "http-equiv" not in page
+            front.clock.now += 1
+            assert "No task matches" in await front.page("/tasks?queue=rare&status=FAILURE")
 
 
 class TestBulk:
@@ -154,29 +182,40 @@ class TestBulk:
             assert (await front.show(fine))["status"] == "SUCCESS"
             assert (await front.show(later))["status"] == "FAILURE"
 
-    async def test_many_are_counted_on_the_next_page_and_only_then_dealt_with(
-        self, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("which", ["task=add", "q=bank"])
+    async def test_many_are_counted_from_page_to_page_and_only_then_dealt_with(
+        self, monkeypatch: pytest.MonkeyPatch, which: str
     ) -> None:
         monkeypatch.setattr(tasks, "MOST", 4)
+        monkeypatch.setattr(operations, "MOMENT", 0.0)
+        monkeypatch.setattr(search, "FAR", 3)
+        monkeypatch.setattr(search, "AT_ONCE", 3)
         async with Front() as front:
             for n in range(7):
                 await front.submit("add", n, 1)
-            await front.work(error=ValueError("no"))
+            await front.work(error=ValueError("the bank is away"))
             front.clock.now += 1
-            page = await front.page("/bulk/retry?task=add")
-            assert "Run again: counting…" in page
-            assert "4 have been seen so far" in page
-            assert "expect" not in page
-            (following,) = re.findall('<meta http-equiv="refresh" content="0; url=/ui([^"]*)">', page)
-            front.clock.now += 1
-            await front.submit("add", 8, 8)
-            await front.work(error=ValueError("later"))
-            page = await front.page(html.unescape(following))
+            page, counted = await front.page(f"/bulk/retry?{which}"), 3
+            for _ in range(2):
+                assert "Run again: counting…" in page
+                assert f"{counted} so far, counted back to" in page
+                assert "expect" not in page
+                following = refresh(page)
+                assert following in re.findall('<a href="/ui([^"]*)">go on counting<', page)
+                front.clock.now += 1
+                await front.submit("add", 8, 8)
+                await front.work(error=ValueError("the bank is away"))
+                page, counted = await front.page(html.unescape(following)), counted + 3
             assert "Run again: 7 tasks" in page
             assert "http-equiv" not in page
             page = await front.follow(await front.send("/bulk/retry", **fields(page, "/bulk/retry")))
-            assert "4 of 7 tasks queued again. Go on with the rest:" in page
+            said = "4 of 7 tasks queued again. Go on with the rest:"
+            while "http-equiv" in page:
+                assert said in page
+                page = await front.page(html.unescape(refresh(page)))
+            assert said in page, "until a page stands still"
             assert "Run again: 3 tasks" in page
+            assert said not in await front.page("/tasks")
 
     async def test_if_others_match_meanwhile_nothing_is_done_and_it_is_asked_again(self) -> None:
         async with Front() as front:
