@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -167,8 +168,12 @@ def seconds_of(record: Record) -> float:
 
 
 def _born(pid: int) -> tuple[int, int]:
-    """When a process began, in clock ticks since the boot; numbers alone begin anew at the largest."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]), pid
+    """When a process began, in clock ticks since the boot, as numbers begin anew at the largest; last, who is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return sys.maxsize, pid
+    return int(stat.rsplit(")", 1)[1].split()[19]), pid
 
 
 class Worker:

@@ -34,16 +34,15 @@ async def medians(folder: Path, number: int) -> dict[str, float]:
         took = []
         for _ in range(15):
             began = time.perf_counter()
-            status, size = await asked(application, page)
+            text = await asked(application, page)
             took.append(time.perf_counter() - began)
-            assert status == 200
-            assert size < 100_000
+            assert len(text) < 100_000
         found[page] = statistics.median(took)
     await application.site.close()
     return found
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.alone
 async def test_a_page_costs_the_same_however_many_records_there_are(tmp_path: Path) -> None:
     few, many = await medians(tmp_path, FEW), await medians(tmp_path, MANY)
     # forty times as many: what grows with them would be far above this, which leaves room for a busy machine

@@ -25,6 +25,7 @@ KILLS = 4  #: fewer than max_deliveries; a busy machine only ever adds to what t
 LATER = 15.0  #: seconds until the tasks of a worker that was killed as a whole run elsewhere
 
 Fields = dict[str, Field]
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture
@@ -64,7 +65,6 @@ def opened() -> Iterator[ExitStack]:
         yield stack
 
 
-@pytest.mark.timeout(300)
 def test_what_a_killed_child_ran_runs_again_within_a_second(fields: dict[str, tuple[Path, str]]) -> None:
     took: dict[str, list[float]] = {}
     for name, field in made(fields).items():
@@ -83,7 +83,6 @@ def _again(field: Field, task_id: str, times: int) -> float:
     return time.monotonic() - killed
 
 
-@pytest.mark.timeout(300)
 def test_what_a_killed_worker_ran_runs_elsewhere_within_fifteen_seconds(
     fields: dict[str, tuple[Path, str]], opened: ExitStack
 ) -> None:
@@ -106,7 +105,6 @@ def test_what_a_killed_worker_ran_runs_elsewhere_within_fifteen_seconds(
     assert max(again.values()) <= LATER, again
 
 
-@pytest.mark.timeout(300)
 def test_a_task_that_holds_the_gil_past_every_lease_and_timeout_runs_once(
     fields: dict[str, tuple[Path, str]], opened: ExitStack
 ) -> None:

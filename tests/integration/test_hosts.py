@@ -65,7 +65,7 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
         yield Plant(tmp_path, opened)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.alone
 def test_a_worker_that_is_cut_off_loses_its_tasks_to_others_and_rejoins_by_itself(plant: Plant) -> None:
     field = plant.field
     flag = field.folder / "flag"

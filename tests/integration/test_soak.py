@@ -9,7 +9,7 @@ import pytest
 from tests.soak.run import Soak
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.alone
 def test_nothing_grows_under_steady_load(tmp_path: Path) -> None:
     with Soak("redis", tmp_path, rate=20) as soak:
         soak.watch(30)

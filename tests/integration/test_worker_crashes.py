@@ -84,6 +84,7 @@ def test_a_crash_loop_ends_after_max_deliveries_and_spares_its_neighbours(
     assert field.depth() == 0
 
 
+@pytest.mark.alone
 def test_the_death_of_the_keeper_goes_unnoticed(field_with: Callable[..., Field]) -> None:
     field = field_with(lease=2.0, lease_renewal=0.5)
     with field.worker() as worker:
@@ -159,6 +160,7 @@ def test_a_worker_that_was_frozen_past_its_lease_rejoins_and_its_late_endings_ar
     assert field.depth() == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("task", ["grip", "grip_amid_write"])
 def test_a_task_that_holds_the_gil_past_its_lease_is_not_redelivered(
     field_with: Callable[..., Field], task: str
@@ -174,6 +176,7 @@ def test_a_task_that_holds_the_gil_past_its_lease_is_not_redelivered(
     assert "lost" not in printed
 
 
+@pytest.mark.alone
 def test_a_store_that_stands_still_past_every_lease_costs_nobody_a_task(field_with: Callable[..., Field]) -> None:
     field = field_with(lease=1.0, lease_renewal=0.3)
     with field.worker() as one, field.worker() as other:

@@ -9,6 +9,8 @@ import sqlite3
 import time
 from pathlib import Path
 
+import pytest
+
 from penstock.core.states import SUCCESS
 from tests.integration.field import Field
 from tests.processes import eventually, launched, tree
@@ -138,6 +140,7 @@ def test_a_worker_waits_out_an_outage_and_goes_on(field: Field) -> None:
     assert field.runs()[running] == 1
 
 
+@pytest.mark.alone
 def test_a_worker_with_too_little_to_do_costs_little(field: Field) -> None:
     with field.worker(processes=2) as worker:
         pids = tree(worker.pid)

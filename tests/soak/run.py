@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from tests.chaos.ground import RECORDS, server_of
-from tests.processes import PENSTOCK, Launched, eventually, listens
-from tests.servers import Server, quiet_port
+from tests.processes import PENSTOCK, Launched, eventually, free_port, listens
+from tests.servers import Server
 from tests.soak import readings
 from tests.soak.bounds import EXPIRES, Course, Sample, judged
 from tests.soak.load import DONE
@@ -41,7 +41,7 @@ class Soak:
             broker, results = (
                 self._place(opened, name) for name in (self.broker, RECORDS.get(self.broker, self.broker))
             )
-            port = quiet_port()
+            port = free_port()
             env = {
                 "PENSTOCK_BROKER_URL": broker,
                 "PENSTOCK_RESULT_BACKEND": results,

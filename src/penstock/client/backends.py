@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from penstock.core.broker import Broker
 from penstock.core.errors import ConfigurationError
@@ -25,21 +25,22 @@ class _Kind:
     """Where the parts of a scheme live: `open_driver`, `open_broker` and `open_results` in modules of that name."""
 
     module: str
-    blocks: bool  #: can be opened so that its coroutines never suspend
+    #: whether it can be opened so that its coroutines never suspend; "shared": only where it holds messages and records
+    blocks: Literal["", "shared", "always"] = ""
     records: bool = True  #: has a result backend
 
 
 _KINDS: Final = {
-    "sqlite": _Kind("sqlite", blocks=True),
-    "memory": _Kind("memory", blocks=True),
-    "redis": _Kind("redis", blocks=False),
-    "rediss": _Kind("redis", blocks=False),
-    "redis+socket": _Kind("redis", blocks=False),
-    "postgresql": _Kind("postgres", blocks=False),
-    "postgres": _Kind("postgres", blocks=False),
-    "amqp": _Kind("rabbitmq", blocks=False, records=False),
-    "amqps": _Kind("rabbitmq", blocks=False, records=False),
-    "pyamqp": _Kind("rabbitmq", blocks=False, records=False),
+    "sqlite": _Kind("sqlite", "always"),
+    "memory": _Kind("memory", "always"),
+    "redis": _Kind("redis", "shared"),
+    "rediss": _Kind("redis", "shared"),
+    "redis+socket": _Kind("redis", "shared"),
+    "postgresql": _Kind("postgres"),
+    "postgres": _Kind("postgres"),
+    "amqp": _Kind("rabbitmq", records=False),
+    "amqps": _Kind("rabbitmq", records=False),
+    "pyamqp": _Kind("rabbitmq", records=False),
 }
 
 
@@ -116,9 +117,13 @@ def connect_bare(settings: Settings, *, clock: Clock = time.time) -> Backends:
 
 
 def can_block(settings: Settings) -> bool:
-    """Whether both back ends can be opened with `blocking`."""
-    kinds = [_KINDS.get(scheme(url)) for url in (settings.broker_url, settings.result_backend)]
-    return all(kind is not None and kind.blocks for kind in kinds)
+    """Whether both back ends can be opened with `blocking`.
+
+    On two servers they are not: there a publish is confirmed beside the calls, once no other call is waiting.
+    """
+    urls = (settings.broker_url, settings.result_backend)
+    enough = {"shared", "always"} if place(urls[0]) == place(urls[1]) else {"always"}
+    return all((kind := _KINDS.get(scheme(url))) is not None and kind.blocks in enough for url in urls)
 
 
 def require_shared(settings: Settings) -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+
+import msgspec
 
 from penstock.core.request import Request
 
 
-@dataclass(slots=True, weakref_slot=True, eq=False)
-class Running:
+class Running(msgspec.Struct, weakref=True, eq=False):
     """One run of a task."""
 
     request: Request
     app: object  #: the Penstock that the task belongs to
     report: Callable[[bytes], None]  #: takes encoded progress; callable from any thread, returns at once
-    children: list[str] = field(default_factory=list)  #: ids of tasks that this run submitted
+    children: list[str] = msgspec.field(default_factory=list)  #: ids of tasks that this run submitted
     worker: str = ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +16,13 @@ from penstock.core.broker import QueueDepth
 from penstock.core.errors import Conflict, NotFound, ResultTimeout
 from penstock.core.ids import new_id
 from penstock.core.message import Message
-from penstock.core.record import Command, Filter, Page, Record
+from penstock.core.record import Command, Filter, Page, Record, Tally
 from penstock.core.states import ENDED, PENDING, RETRY, REVOKED, STARTED
 from penstock.core.step import commit, follow
 
 _PAGE = 1000  # messages that are purged in one transaction
 _MOST = 1_000_000  # at which counting stops
+MOMENT = 0.04  # seconds that one request counts for
 SILENCE = 1.0  # seconds after which a worker that does not answer may have the task that is to be cancelled
 
 
@@ -203,13 +205,13 @@ async def _purge_delayed(backends: Backends, queue: str) -> int:
     """End the tasks whose delayed messages the broker cannot find; those are dropped when they are due."""
     records = backends.results.records
     later, count = Filter(states=(PENDING, RETRY), queues=(queue,), due_after=time.time()), 0
-    while found := (await records.page(later, _PAGE)).items:
+    while found := (await page(backends, later, _PAGE)).items:
         count += sum((await records.revoke([record.task_id for record in found], "purged")).values())
     return count
 
 
 async def page(backends: Backends, which: Filter, limit: int, cursor: str | None = None) -> Page:
-    """A page of records that is full if so many match, however far a search for text has to look.
+    """A page of records that is full if so many match, however far back that has to look.
 
     Raises ValueError for a cursor that is not one.
     """
@@ -222,29 +224,29 @@ async def page(backends: Backends, which: Filter, limit: int, cursor: str | None
 
 
 async def count(backends: Backends, which: Filter) -> int:
-    """How many records match, however far a search for text has to look. Counting stops at a million."""
-    records = backends.results.records
+    """How many records match, however far a search for text has to look. A million at most."""
     if not which.text:
-        return await records.count(which, _MOST)
-    stretch = await records.tally(which)
-    number = stretch.number
-    while stretch.next is not None and number < _MOST:
-        stretch = await records.tally(which, stretch.next)
-        number += stretch.number
-    return min(number, _MOST)
+        return await backends.results.records.count(which, _MOST)
+    return min(_MOST, (await count_on(backends, which)).number)
 
 
-async def count_quickly(backends: Backends, which: Filter, at_most: int) -> tuple[int, bool]:
-    """How many records are seen to match at a glance, and whether there may be more.
+async def count_on(
+    backends: Backends,
+    which: Filter,
+    cursor: str | None = None,
+    seconds: float = math.inf,
+    clock: Callable[[], float] = time.monotonic,
+) -> Tally:
+    """How many records match from a cursor on, as far as they are counted in about so many seconds.
 
-    Counting stops at `at_most`, a search for text after the first stretch.
+    Raises ValueError for a cursor that is not one.
     """
-    records = backends.results.records
-    if which.text:
-        stretch = await records.tally(which)
-        return min(stretch.number, at_most), stretch.next is not None or stretch.number > at_most
-    number = await records.count(which, at_most + 1)
-    return min(number, at_most), number > at_most
+    deadline, number = clock() + seconds, 0
+    while True:
+        stretch = await backends.results.records.tally(which, cursor)
+        number, cursor = number + stretch.number, stretch.next
+        if cursor is None or clock() >= deadline:
+            return Tally(number, cursor, stretch.reached)
 
 
 async def publish(

@@ -1,8 +1,9 @@
 """The synchronous calls: a thin way from plain code to the one asynchronous implementation.
 
-Where both back ends can be opened so that their coroutines never suspend (SQLite, memory), a call steps its coroutine
-on the caller's own thread. Elsewhere one background thread runs an event loop for all callers. The a-twins use back
-ends of their own for each event loop, closed when the loop shuts down its asynchronous generators (asyncio.run does).
+Where both back ends can be opened so that their coroutines never suspend (SQLite, memory; Redis where it holds both), a
+call steps its coroutine on the caller's own thread. Elsewhere one background thread runs an event loop for all callers.
+The a-twins use back ends of their own for each event loop, closed when the loop shuts down its asynchronous generators
+(asyncio.run does).
 """
 
 from __future__ import annotations

@@ -41,10 +41,53 @@ class Claim:
     """What one claim brought."""
 
     deliveries: list[Delivery]
-    next_due: float | None = None  #: where it brought nothing: unix seconds at which a delayed message will be ready
+    next_due: float | None = None  #: where it left nothing: unix seconds at which a delayed message will be ready
+    last: bool = False  #: it brought something, and is known to have left nothing
 
 
-class ClaimingConsumer(Consumer):
+class Interruptible(Consumer):
+    """A consumer whose fetch waits on this side, and so is ended from this side."""
+
+    _fetching = _nudged = _stopped = False
+
+    async def _fetch(self, limit: int) -> list[Delivery]:
+        """Wait for a batch; nothing, once it is nudged or stopped."""
+        if self._stopped:
+            return []
+        self._nudged, self._fetching = False, True
+        try:
+            return await self._wait(min(limit, BATCH))
+        finally:
+            self._fetching = False
+            await self._rest()
+
+    def nudge(self) -> None:
+        """Make a waiting fetch return [] soon."""
+        self._nudged = True
+        self._wake()
+
+    async def stop(self) -> None:
+        """No more messages."""
+        self._stopped = True
+        if self._fetching:
+            self.nudge()
+        else:
+            await self._rest()
+
+    @abstractmethod
+    async def _wait(self, limit: int) -> list[Delivery]:
+        """A batch, as soon as there is one; nothing, once `_nudged` is set."""
+
+    @abstractmethod
+    def _wake(self) -> None:
+        """Have the wait look at `_nudged` again."""
+
+    @abstractmethod
+    async def _rest(self) -> None:
+        """A fetch has ended, or none is to come: once stopped, let go of what only a fetch needs."""
+
+
+class ClaimingConsumer(Interruptible):
     """Claims until it gets something, sleeping on a listener in between."""
 
     def __init__(self, queues: Sequence[str], listen: Callable[[], Listener], clock: Callable[[], float]) -> None:
@@ -52,9 +95,7 @@ class ClaimingConsumer(Consumer):
         self._listen = listen
         self._clock = clock
         self._listener: Listener | None = None
-        self._fetching = False
-        self._nudged = False
-        self._stopped = False
+        self._drained: Claim | None = None  #: the last claim, if it left nothing: only a wake-up leads to more
         self._suspicious = 0.0  #: until when, by the monotonic clock
 
     @abstractmethod
@@ -67,10 +108,8 @@ class ClaimingConsumer(Consumer):
 
     async def fetch(self, limit: int) -> list[Delivery]:
         """Claim a batch; wait until there is one."""
-        if self._stopped:
-            return []
         try:
-            if time.monotonic() >= self._suspicious:
+            if self._stopped or time.monotonic() >= self._suspicious:
                 return await self._fetch(limit)
             # A server may also carry out a claim after we have given it up: it is looked for again and again.
             if lost := await self.recovered():
@@ -84,38 +123,23 @@ class ClaimingConsumer(Consumer):
             self._suspicious = time.monotonic() + SUSPICION
             raise
 
-    async def _fetch(self, limit: int) -> list[Delivery]:
-        self._nudged, self._fetching = False, True
-        self._listener = self._listener or self._listen()
-        try:
-            return await self._wait(self._listener, min(limit, BATCH))
-        finally:
-            self._fetching = False
-            await self._rest()
-
-    def nudge(self) -> None:
-        """Make a waiting fetch return [] soon."""
-        self._nudged = True
-        if self._listener is not None:
-            self._listener.poke()
-
-    async def stop(self) -> None:
-        """No more messages."""
-        self._stopped = True
-        if self._fetching:
-            self.nudge()
-        else:
-            await self._rest()
-
-    async def _wait(self, listener: Listener, limit: int) -> list[Delivery]:
+    async def _wait(self, limit: int) -> list[Delivery]:
+        listener = self._listener = self._listener or self._listen()
         while not self._nudged:
-            self._queues.rotate(-1)
-            claim = await self.claim(tuple(self._queues), limit)
-            if claim.deliveries:
-                return claim.deliveries
+            claim, self._drained = self._drained, None
+            if claim is None:
+                self._queues.rotate(-1)
+                claim = await self.claim(tuple(self._queues), limit)
+                if claim.deliveries:
+                    self._drained = Claim([], claim.next_due) if claim.last else None
+                    return claim.deliveries
             pause = None if claim.next_due is None else max(_SHORTEST, claim.next_due - self._clock())
             await listener.wait(pause)
         return []
+
+    def _wake(self) -> None:
+        if self._listener is not None:
+            self._listener.poke()
 
     async def _rest(self) -> None:
         if self._stopped and self._listener is not None:

@@ -14,5 +14,11 @@ def position(cursor: str | None) -> int | None:
     if cursor is None:
         return None
     if not _CURSOR.fullmatch(cursor):
-        raise ValueError("not a cursor that a listing gave out")
+        raise ValueError("not a cursor that a list of this kind has given")
     return int(cursor)
+
+
+def checked(cursor: str) -> str:
+    """The cursor itself. Raises ValueError for one that is none."""
+    position(cursor)
+    return cursor

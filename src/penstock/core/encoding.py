@@ -43,8 +43,8 @@ def loads(data: bytes | bytearray | memoryview | str, *, max_depth: int = MAX_DE
     size are read. Raises DecodingError for malformed text, a malformed typed form, or nesting deeper than `max_depth`.
     """
     text = data if type(data) is bytes else _bytes(data)
-    # Brackets inside strings count too here, so this only says who needs the exact look.
-    if text.count(b"[") + text.count(b"{") > max_depth:
+    # Brackets inside strings count too here, so this only says who needs the exact look. Each level takes two of them.
+    if len(text) > 2 * max_depth and text.count(b"[") + text.count(b"{") > max_depth:
         _check_depth(text, max_depth)
     try:
         value = _decode(text)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+import msgspec
+
+from penstock.core.states import PENDING
 
 #: DESIGN §5.5: levels 0-9 in four steps, higher sooner, the same on every broker.
 PRIORITY_STEPS = (0, 3, 6, 9)
@@ -46,8 +50,11 @@ class Standing:
     held: float | None = None  #: STARTED under a lease that is alive: seconds it has left, below 0 if it is late
 
 
-@dataclass(slots=True)
-class Delivery:
+#: nearly every one: the task has not run, and was left alone
+UNTOUCHED: Final = Standing(PENDING, "", 0, 0, 0)
+
+
+class Delivery(msgspec.Struct):
     """One hand-over of a message to a worker under a lease. `tag` is the broker's own; nobody else looks inside."""
 
     message: Message

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 _SMALL = (int, float, bool, type(None))
+_FEW = 16  # values that are shown at once
 _DEPTH = 8  # containers deeper than this are shown as "…"
 
 
@@ -15,6 +16,30 @@ def preview(value: object, limit: int = 1024) -> str:
 
     A huge value costs no more than `limit` characters do, save where a class of the user's own writes its `repr`.
     """
+    text = _plain(value, limit) or _text(value, limit)
+    if len(text) > limit:
+        text = text[: limit - 3] + "..."
+    # A class may hide a lone surrogate in its repr: such text could not be stored.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _plain(value: object, limit: int) -> str:
+    """The same for what most tasks are given: a few short values, of which `repr` itself is quick; "" for others."""
+    if type(value) is not tuple or len(value) > _FEW:
+        return ""
+    for item in value:
+        kind = type(item)
+        if kind is str and len(item) <= limit:
+            continue
+        if kind not in _SMALL:
+            return ""
+    try:
+        return repr(value)
+    except ValueError:  # an integer with too many digits
+        return ""
+
+
+def _text(value: object, limit: int) -> str:
     parts: list[str] = []
     left = limit + 1
     for part in _parts(value, left, _DEPTH):
@@ -22,11 +47,7 @@ def preview(value: object, limit: int = 1024) -> str:
         left -= len(part)
         if left <= 0:
             break
-    text = "".join(parts)
-    if len(text) > limit:
-        text = text[: limit - 3] + "..."
-    # A class may hide a lone surrogate in its repr: such text could not be stored.
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return "".join(parts)
 
 
 def _parts(value: object, limit: int, depth: int) -> Iterator[str]:

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -20,8 +20,6 @@ from penstock.core.message import Message
 from penstock.core.preview import preview
 from penstock.core.request import Request
 from penstock.core.times import iso, parse, unix
-
-T = TypeVar("T")
 
 GENERATION: Final = "penstock_generation"  #: header: how often the task was retried through the API
 MAX_BODY: Final = 10_000_000  #: bytes of a body once decompressed, unless the caller says otherwise
@@ -38,6 +36,7 @@ RESERVED: Final = frozenset((
 
 _NO_EMBED = b'{"callbacks":null,"errbacks":null,"chain":null,"chord":null}'
 _NO_LIMITS: tuple[None, None] = (None, None)
+_UNLIMITED = [None, None]
 
 
 class _Origin:
@@ -155,36 +154,42 @@ def decode_task(message: Message, max_body: int = MAX_BODY) -> Request:
     """
     _accept(message)
     content = _content(message, max_body)
-    if "task" not in message.headers or isinstance(content, dict):
+    if "task" not in message.headers or type(content) is dict:
         content = _upgrade(message, content, max_body)
     args, kwargs, embed = _parts(content)
     headers, properties = message.headers, message.properties
-    hard, soft = _limits(headers.get("timelimit"))
-    task_id = _text(headers, "id")
-    eta, expires = headers.get("eta"), headers.get("expires")
-    return Request(
-        id=task_id,
-        task=_text(headers, "task"),
-        args=args,
-        kwargs=kwargs,
-        embed=embed,
-        headers=headers,
-        retries=_count(headers, "retries"),
-        eta=None if eta is None else _moment("eta", eta),
-        expires=None if expires is None else _moment("expires", expires),
-        time_limit=hard,
-        soft_time_limit=soft,
-        root_id=_kept(headers, "root_id", str) or task_id,
-        parent_id=_kept(headers, "parent_id", str),
-        group=_kept(headers, "group", str),
-        group_index=_kept(headers, "group_index", int),
-        ignore_result=_kept(headers, "ignore_result", bool),
-        reply_to=_kept(properties, "reply_to", str) or "",
-        priority=message.priority,
-        queue=message.queue,
-        generation=_count(headers, GENERATION),
-        properties=properties,
+    get = headers.get
+    hard, soft = _limits(get("timelimit"))
+    task_id, task = _text(headers, "id"), _text(headers, "task")
+    retries, generation = get("retries"), get(GENERATION)
+    eta, expires, root = get("eta"), get("expires"), get("root_id")
+    # what follows informs, but decides nothing about the run: of the wrong type it counts as absent
+    parent, group, index, ignored = get("parent_id"), get("group"), get("group_index"), get("ignore_result")
+    reply_to = properties.get("reply_to")
+    request = Request(  # in the order of its fields: by their names it would take five times as long
+        task_id,
+        task,
+        args,
+        kwargs,
+        embed,
+        headers,
+        0 if retries is None else _count("retries", retries),
+        None if eta is None else _moment("eta", eta),
+        None if expires is None else _moment("expires", expires),
+        hard,
+        soft,
+        root if root and isinstance(root, str) else task_id,
+        parent if isinstance(parent, str) else None,
+        group if isinstance(group, str) else None,
+        index if isinstance(index, int) else None,
+        ignored if isinstance(ignored, bool) else None,
+        reply_to if isinstance(reply_to, str) else "",
+        message.priority,
+        message.queue,
+        0 if generation is None else _count(GENERATION, generation),
     )
+    request.properties = properties
+    return request
 
 
 def raw_arguments(message: Message, max_body: int = MAX_BODY) -> tuple[bytes, bytes]:
@@ -271,23 +276,14 @@ def _text(headers: Mapping[str, Any], name: str) -> str:
     return found
 
 
-def _kept(values: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
-    """A value that informs but decides nothing about the run: of the wrong type it counts as absent."""
-    found = values.get(name)
-    return found if isinstance(found, kind) else None
-
-
-def _count(headers: Mapping[str, Any], name: str) -> int:
-    found = headers.get(name)
-    if found is None:
-        return 0
+def _count(name: str, found: Any) -> int:
     if type(found) is not int or found < 0:
         raise BadMessage(f"`{name}` is {preview(found, 60)}; it must be a whole number, 0 or more")
     return found
 
 
 def _limits(pair: Any) -> tuple[float | None, float | None]:
-    if pair is None:
+    if pair is None or pair == _UNLIMITED:
         return _NO_LIMITS
     if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(_is_limit(limit) for limit in pair):
         raise BadMessage(f"`timelimit` is {preview(pair, 60)}; it must be [hard, soft], each seconds or null")

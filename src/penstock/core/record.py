@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from penstock.core.encoding import loads
 from penstock.core.message import Delivery, Message
 from penstock.core.states import RETRYABLE
@@ -94,8 +96,7 @@ class Start:
     deliveries: int
 
 
-@dataclass(slots=True, kw_only=True)
-class Ending:
+class Ending(msgspec.Struct, kw_only=True):
     """A run ended: SUCCESS, FAILURE, REVOKED, or RETRY (then `eta` is the time of the next one).
 
     It names the delivery, so that a task which was unknown until now (sent by a foreign producer) gets its record here.
@@ -138,7 +139,7 @@ class Page:
 
     items: list[Record]
     next: str | None
-    #: of a search for text that leads on from a page that is not full: when the oldest record looked at was created
+    #: of a page that leads on although it is not full: when the oldest record looked at was created
     reached: float | None = None
 
 
@@ -148,6 +149,7 @@ class Tally:
 
     number: int
     next: str | None
+    reached: float | None = None  #: when the last record of the stretch was created, None at the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 
-@dataclass(slots=True, kw_only=True)
-class Request:
+
+class Request(msgspec.Struct):
     """The decoded message. Attributes that Celery has carry Celery's names; times are unix seconds."""
 
     id: str
@@ -35,7 +35,7 @@ class Request:
     hostname: str = ""  #: name of the worker; set by it
     called_directly: bool = False  #: True for `add(2, 3)`, which involves no message
     is_eager: bool = False
-    properties: dict[str, Any] = field(default_factory=dict)
+    properties: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
     def correlation_id(self) -> str:

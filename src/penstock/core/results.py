@@ -154,13 +154,15 @@ class Records(ABC):
         """Records newest first.
 
         A walk by cursor sees every record that was there at its start once, and none twice, while tasks arrive.
-        A search for text looks at `search.AT_ONCE` records and no more: it leads on from a page that is not full, even
-        empty, and tells how far back it has looked. Raises ValueError for a cursor that is not one.
+        Where more than states is asked for, no more than a stretch is looked at: the page leads on although it is not
+        full, even empty, and tells how far back it has looked. A stretch is `search.AT_ONCE` records for a text, else
+        `search.FAR` of each state that is asked for, or fewer where they stand among others. Raises ValueError for a
+        cursor that is not one.
         """
 
     @abstractmethod
     def tally(self, which: Filter, cursor: str | None = None) -> Step[Tally]:
-        """How many match of the `search.AT_ONCE` records that a page of the search for text at this cursor looks at.
+        """How many match of the stretch of records that begins at this cursor.
 
         Raises ValueError for a cursor that is not one.
         """

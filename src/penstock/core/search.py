@@ -1,4 +1,4 @@
-"""Searching for text in records: what is searched, how far at once, and in which forms a text stands in JSON. Pure.
+"""Searching in records: how far at once, what is searched for a text, and in which forms it stands in JSON. Pure.
 
 ASCII letters match in either case, all others exactly; that is what every store can do without a collation of its own.
 """
@@ -11,11 +11,23 @@ from collections.abc import Sequence
 from penstock.core.errors import BadMessage
 from penstock.core.message import Message
 from penstock.core.protocol import raw_arguments
-from penstock.core.record import Record
+from penstock.core.record import Filter, Record
 
-#: records that one read looks through, newest first, on every back end: what a search costs at once does not grow with
-#: the store, and the same search leads to the same pages
+#: records that one read looks through for a text, newest first, on every back end: what a search costs at once does not
+#: grow with the store, and the same search leads to the same pages
 AT_ONCE = 5_000
+#: records of the wanted states that one read looks through for everything else
+FAR = 10_000
+
+
+def stretch(which: Filter) -> int:
+    """How many records one read looks through."""
+    return AT_ONCE if which.text else FAR
+
+
+def by_state_only(which: Filter) -> bool:
+    """Whether nothing but states is asked for: then no record is looked at in vain."""
+    return which == Filter(states=which.states)
 
 
 def forms(text: str) -> list[bytes]:

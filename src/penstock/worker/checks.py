@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from penstock.core.errors import BadMessage, NotRegistered
-from penstock.core.message import Standing
+from penstock.core.message import UNTOUCHED, Standing
 from penstock.core.protocol import decode_task
 from penstock.core.results import ResultBackend
 from penstock.core.states import ENDED, REVOKED, STARTED
@@ -92,10 +92,14 @@ class Checks:
         """Whether it is to begin alone, because its process may have died of it before."""
         return job.delivery.redelivered or job.deliveries > 1
 
-    def runnable(self, job: Job, standing: Standing | None, seen: Container[str] = ()) -> bool:
+    def runnable(self, job: Job, standing: Standing | None, seen: Collection[str] = ()) -> bool:
         """Compare with the record, as far as there is one, and with what is `seen` to run elsewhere."""
+        request = job.request
+        if standing is UNTOUCHED and request.eta is None and request.expires is None and not (job.revoked or seen):
+            job.deliveries = request.deliveries = 1
+            return False
         job.deliveries = 1 if standing is None else standing.deliveries + 1
-        job.request.deliveries = job.deliveries
+        request.deliveries = job.deliveries
         if standing is not None and self._over(job, standing):
             return True
         if self._elsewhere(job, standing, seen):

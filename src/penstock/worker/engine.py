@@ -235,7 +235,7 @@ class Engine:
 
     def _busy(self) -> bool:
         """A fetch had better wait for the next write, whose transaction it can share."""
-        return self.setup.backends.shared and self.floor.quick()
+        return self.setup.backends.shared and (self.recorder.waiting or self.floor.quick())
 
     def _writing(self) -> None:
         self.intake.join()

@@ -207,7 +207,8 @@ class Executor:
 def _tell(job: Job) -> None:
     """A line in the log for a run; for one that went well only where everything is logged."""
     if job.error is None:
-        log.debug("%s: SUCCESS", job.request.task, extra=job.where)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s: SUCCESS", job.request.task, extra=job.where)
         return
     again = "again" if job.again and job.again.queue == job.delivery.message.queue else "dead letter"
     state = job.ending.state if job.ending else again if job.again or job.letter else "handed back"

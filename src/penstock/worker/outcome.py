@@ -39,6 +39,7 @@ class Judge:
         self.worker = worker
         self.clock = clock
         self.rng = rng
+        self.pid = os.getpid()
 
     def outcome(self, job: Job) -> None:
         """Decide on a run whose code has come back."""
@@ -96,7 +97,7 @@ class Judge:
             state=state,
             finished_at=self.clock(),
             worker=self.worker,
-            pid=os.getpid(),
+            pid=self.pid,
             started_at=job.started_at,
             result=result,
             traceback=traceback,
@@ -116,7 +117,7 @@ class Judge:
             number=request.retries + 1,
             state=RETRY,
             worker=self.worker,
-            pid=os.getpid(),
+            pid=self.pid,
             started_at=job.started_at,
             finished_at=now,
             error=failure_of(told),

@@ -75,6 +75,11 @@ class Recorder:
             self._some.set()
             self._none.clear()
 
+    @property
+    def waiting(self) -> bool:
+        """Something is decided that is in no write yet: there will be one, at once or after the one that goes on."""
+        return bool(self._queue)
+
     async def empty(self) -> None:
         """Wait until everything added so far is written."""
         await self._none.wait()

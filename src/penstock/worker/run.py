@@ -64,8 +64,9 @@ class Runs:
         except BaseException as error:  # SystemExit and the like end the task, never the worker
             self._failed(job, error)
         try:
-            for _ in self._unread(job):
-                time.sleep(LOOK)
+            if not self._quick(job):
+                for _ in self._unread():
+                    time.sleep(LOOK)
         finally:
             self._end(job)
 
@@ -79,8 +80,9 @@ class Runs:
         except BaseException as error:  # as above; and a cancellation of this asyncio task has done its work now
             self._failed(job, error)
         with suppress(BaseException):  # interrupted now, after its code has come back: nothing is changed by that
-            for _ in self._unread(job):
-                await asyncio.sleep(LOOK)
+            if not self._quick(job):
+                for _ in self._unread():
+                    await asyncio.sleep(LOOK)
         self._end(job)
 
     def _begin(self, job: Job) -> None:
@@ -100,14 +102,18 @@ class Runs:
         self.seat.end(slot)
         job.kind.learn(now - job.begun)
 
-    def _unread(self, job: Job) -> Iterator[None]:
+    def _quick(self, job: Job) -> bool:
+        """Whether it was over before it could have started a program."""
+        return self.monotonic() - job.begun < QUICK
+
+    def _unread(self) -> Iterator[None]:
         """A turn for each moment in which what the task's programs have printed is not read yet: it is to have its id.
 
-        What was quick has started no program, and of tasks beside one another nobody knows which one's it was.
+        Of tasks beside one another nobody knows which one's it was.
         """
-        now = self.monotonic()
-        if now - job.begun < QUICK or not self.seat.alone:
+        if not self.seat.alone:
             return
+        now = self.monotonic()
         while output.unread() and self.monotonic() < now + PATIENCE:
             yield
 

@@ -36,7 +36,6 @@ def all_run(fleet: Fleet, task_ids: list[str], within: float = 90.0) -> Counter[
     return Counter(who for task_id, event, who, *_ in fleet.lines() if event == "begin")
 
 
-@pytest.mark.timeout(240)
 def test_thousands_of_tasks_each_run_once(mixed: Fleet) -> None:
     task_ids = mixed.celery(MANY, 1000) + send(mixed, 1000)
     with mixed.celery_worker("--concurrency=2"), mixed.worker("--threads", "1"), mixed.worker():
@@ -53,7 +52,7 @@ def _left(fleet: Fleet) -> tuple[int, int]:
     return depth.ready + (depth.delayed or 0), depth.claimed or 0
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.alone
 @pytest.mark.parametrize("mixed", ["redis"], indirect=True)
 def test_nobody_takes_the_others_live_work(mixed: Fleet) -> None:
     """Celery restores whatever is older than its visibility timeout, here two seconds: ours is refreshed until it ends.
@@ -83,7 +82,6 @@ def _ends(fleet: Fleet, task_id: str) -> list[tuple[str, str]]:
     return [(event, who) for each, event, who, *_ in fleet.lines() if each == task_id]
 
 
-@pytest.mark.timeout(240)
 def test_the_tasks_of_a_killed_celery_worker_come_to_ours(mixed: Fleet) -> None:
     """With `acks_late`: else Celery itself has thrown its message away when it starts the task."""
     with mixed.celery_worker(ACKS_LATE="1", VISIBILITY="3") as celery:
@@ -97,7 +95,6 @@ def test_the_tasks_of_a_killed_celery_worker_come_to_ours(mixed: Fleet) -> None:
     assert set(who.values()) == {"penstock"}
 
 
-@pytest.mark.timeout(240)
 def test_the_tasks_of_our_killed_worker_come_to_celery(mixed: Fleet) -> None:
     """Our sweeps give them back: another worker of ours, wherever its queues are."""
     with mixed.worker("--threads", "1") as ours:
@@ -110,7 +107,6 @@ def test_the_tasks_of_our_killed_worker_come_to_celery(mixed: Fleet) -> None:
     assert set(who.values()) == {"celery"}
 
 
-@pytest.mark.timeout(240)
 def test_a_stopping_worker_hands_over_to_the_other_kind(mixed: Fleet) -> None:
     with mixed.worker("--threads", "1") as ours:
         sent = [mixed.celery("app.send_task('tasks.rest', [it]).id", seconds) for seconds in (1.0, *[0.01] * 20)]

@@ -121,7 +121,6 @@ def _definitions(found: dict[str, list[dict[str, Any]]], fleet: Fleet) -> dict[s
     }
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("first", ["celery", "penstock"])
 def test_it_does_not_matter_who_comes_first(mixed: Fleet, first: str) -> None:
     """Queues are made by whoever comes first: producer or worker, and a second one finds them as it would make them."""

@@ -88,6 +88,7 @@ def test_cancelling_ends_the_whole_group(place: Place) -> None:
         gone(pids)
 
 
+@pytest.mark.alone
 def test_lasting_processes_are_twenty_times_as_fast_as_one_for_each_task(place: Place) -> None:
     def seconds(task: str, count: int) -> float:
         place.send(task, kwargs={"x": 0}).get(timeout=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from penstock.core.encoding import loads
 from penstock.core.errors import Conflict, NotFound, Unavailable
 from penstock.core.ids import new_id
 from penstock.core.message import Delivery, Message
-from penstock.core.record import DeadLetter, Ending, Filter, Record, Start, WorkerInfo
+from penstock.core.record import DeadLetter, Ending, Filter, Record, Start, Tally, WorkerInfo
 from penstock.core.step import Step, commit
 from penstock.testing.conformance.results.samples import worker
 
@@ -122,19 +123,22 @@ async def test_a_search_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch, 
     assert await operations.count(world.backends, which) == 3
 
 
-async def test_a_glance_counts_what_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_counting_goes_on_for_a_moment_and_then_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "AT_ONCE", 2)
     world = World()
-    for n in range(6):
+    for n in range(9):
         await world.submit(f"t{n}")
+    readings = itertools.count()
 
-    async def glance(at_most: int, **fields: Any) -> tuple[int, bool]:
-        return await operations.count_quickly(world.backends, Filter(**fields), at_most)
+    async def counted(seconds: float, cursor: str | None = None) -> Tally:
+        which = Filter(text="t")
+        return await operations.count_on(world.backends, which, cursor, seconds, lambda: float(next(readings)))
 
-    assert [await glance(n) for n in (5, 6, 7)] == [(5, True), (6, False), (6, False)]
-    assert [await glance(n, text="t") for n in (5, 6)] == [(5, True), (6, False)]
-    monkeypatch.setattr(search, "AT_ONCE", 4)
-    assert [await glance(n, text="t") for n in (3, 4)] == [(3, True), (4, True)]
-    assert await glance(9, text="t0") == (0, True)
+    first = await counted(0.0)
+    assert (first.number, first.reached is not None) == (2, True)
+    second = await counted(2.0, first.next)
+    assert second.number == 4
+    assert await counted(100.0, second.next) == Tally(3, None)
     assert await operations.count(world.backends, Filter(text="t0")) == 1
 
 

@@ -14,6 +14,20 @@ def test_a_small_value_is_shown_as_python_would(value: object) -> None:
     assert preview(value) == repr(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ((1, 10**5000), "(1, <int>)"),
+        (("x" * 30, 1), "('" + "x" * 15 + "..."),
+        (tuple(range(40)), "(0, 1, 2, 3, 4, 5..."),
+        (("ab\ud800", None), "('ab\\ud800', None)"),
+    ],
+    ids=["digits", "text", "many", "surrogate"],
+)
+def test_arguments_are_shown_in_one_way_however_few_they_are(value: object, shown: str) -> None:
+    assert preview(value, 20) == shown
+
+
 def test_a_large_value_is_cut_and_says_so() -> None:
     assert preview("x" * 100, 20) == "'" + "x" * 16 + "..."
     assert preview(list(range(100)), 10) == "[0, 1, ..."

@@ -564,3 +564,26 @@ async def test_a_run_that_gives_its_message_back_does_not_seem_to_run_on() -> No
         assert (await bench.ended(await bench.send("picky"))).result == b"2"
 
     await on_bench(app, test)
+
+
+async def test_a_fetch_waits_for_the_write_of_what_has_ended_to_share_its_transaction() -> None:
+    app = app_in_memory()
+    gates = [threading.Event(), threading.Event()]
+    app.task(name="held")(lambda number: gates[number].wait(5) and None)
+
+    async def test(bench: Bench) -> None:
+        first, second = [await bench.send("held", number) for number in range(2)]
+        await soon(lambda: len(bench.engine.floor.running()) == 2)
+        assert not bench.engine._busy()
+        jobs = bench.engine.floor.running()
+        for job in jobs:
+            bench.engine.judge.end(job, SUCCESS, b"null")
+            job.judged = True
+        bench.engine.recorder.add(jobs)
+        assert bench.engine._busy()
+        assert (await bench.ended(first)).state == (await bench.ended(second)).state == SUCCESS
+        assert not bench.engine._busy()
+        for gate in gates:
+            gate.set()
+
+    await on_bench(app, test)

@@ -122,6 +122,22 @@ class Written:
         return [[work[0] for work in works] for works in self.asked]
 
 
+async def test_what_is_decided_waits_until_it_is_part_of_a_write() -> None:
+    written = Written()
+    written.results.gate.clear()
+    seen = []
+    for _ in range(2):
+        written.recorder.add([written.job()])
+        seen.append(written.recorder.waiting)
+        await turns()
+        seen.append(written.recorder.waiting)
+    assert seen == [True, False, True, True]  # the first write goes on
+    written.results.gate.set()
+    await written.recorder.empty()
+    assert not written.recorder.waiting
+    assert len(written.asked) == 2
+
+
 async def test_on_one_server_a_batch_is_recorded_and_settled_in_one_transaction() -> None:
     written = Written()
     jobs = [written.job() for _ in range(3)]

@@ -191,7 +191,7 @@ class MemoryRecords(Records):
         before, matches = position(cursor), matcher(which)
 
         def page(rows: Rows) -> Page:
-            older, last = _stretch(rows, which, before)
+            older, last = _stretch(rows, which, before, endless=search.by_state_only(which))
             found = list(islice((row for row in older if matches(row.record)), limit + 1))
             items = [handed_out(row.record) for row in found[:limit]]
             if len(found) > limit:
@@ -201,12 +201,13 @@ class MemoryRecords(Records):
         return self._read(page)
 
     def tally(self, which: Filter, cursor: str | None = None) -> Step[Tally]:
-        """Count a stretch of a search."""
+        """Count a stretch."""
         before, matches = position(cursor), matcher(which)
 
         def tally(rows: Rows) -> Tally:
             older, last = _stretch(rows, which, before)
-            return Tally(sum(matches(row.record) for row in older), None if last is None else str(last.seq))
+            number = sum(matches(row.record) for row in older)
+            return Tally(number, None) if last is None else Tally(number, str(last.seq), last.record.created_at)
 
         return self._read(tally)
 
@@ -295,12 +296,17 @@ class MemoryRecords(Records):
         return Rows(store, self._driver.clock())
 
 
-def _stretch(rows: Rows, which: Filter, before: int | None) -> tuple[list[Row], Row | None]:
-    """The rows to look at below a number, newest first; the last of them if a search has to lead on from there."""
+def _stretch(rows: Rows, which: Filter, before: int | None, *, endless: bool = False) -> tuple[list[Row], Row | None]:
+    """The rows to look at below a number, newest first; the last of them if it has to be led on from there."""
     older = [row for row in rows.newest_first() if before is None or row.seq < before]
-    if not which.text or len(older) < search.AT_ONCE:
+    if endless:
         return older, None
-    return older[: search.AT_ONCE], older[search.AT_ONCE - 1]
+    parts = [older]
+    if which.states and not which.text:
+        parts = [[row for row in older if row.record.state == state] for state in set(which.states)]
+    most = search.stretch(which)
+    last = max((part[most - 1] for part in parts if len(part) >= most), key=lambda row: row.seq, default=None)
+    return [row for row in older if last is None or row.seq >= last.seq], last
 
 
 def _same_submission(found: Record, record: Record) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from penstock.core import search
 from penstock.core.record import Filter, Page, Record, Tally
 from penstock.core.results import ResultBackend
 from penstock.core.states import FAILURE, PENDING, RETRY, REVOKED, STARTED, SUCCESS
@@ -220,6 +221,85 @@ class TestFilters:
             )
             assert await walk(results, which) == [right.task_id]
             assert await results.records.tally(which) == Tally(1, None)
+
+
+class TestStretches:
+    """No read looks at more than a stretch, however few match."""
+
+    async def test_a_page_that_is_not_full_leads_on_from_where_it_has_looked(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "FAR", 4)
+        wanted = Filter(queues=["b"])
+        async with harness.results() as results:
+            given = [record(f"t{n}", queue="b" if n in {1, 2, 6} else "a", created_at=NOON + n) for n in range(9)]
+            await created(results, *given)
+            first = await results.records.page(wanted, 50)
+            assert (ids(first), first.reached) == (["t6"], NOON + 5)
+            second = await results.records.page(wanted, 50, first.next)
+            assert (ids(second), second.reached) == (["t2", "t1"], NOON + 1)
+            assert await results.records.page(wanted, 50, second.next) == Page([], None)
+            one = await results.records.page(wanted, 1, first.next)
+            assert (ids(one), one.reached) == (["t2"], None)
+            assert await results.records.tally(wanted) == Tally(1, first.next, NOON + 5)
+            assert await results.records.tally(wanted, first.next) == Tally(2, second.next, NOON + 1)
+            assert await results.records.tally(wanted, second.next) == Tally(0, None)
+
+    async def test_a_stretch_of_a_state_is_one_of_those_in_it(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "FAR", 2)
+        wanted = Filter(states=[FAILURE], queues=["b"])
+        async with harness.results() as results:
+            for n in range(12):
+                state = FAILURE if n in {1, 4, 8, 10} else PENDING
+                await created(results, record(f"t{n}", queue="b" if n == 1 else "a", created_at=NOON + n, state=state))
+            first = await results.records.page(wanted, 50)
+            assert (ids(first), first.reached) == ([], NOON + 8)
+            assert await results.records.tally(wanted) == Tally(0, first.next, NOON + 8)
+            assert ids(await results.records.page(wanted, 50, first.next)) == ["t1"]
+            assert (await results.records.tally(wanted, first.next)).number == 1
+
+    @pytest.mark.parametrize("far", [1, 3, 7, 100])
+    @pytest.mark.parametrize("states", [(), (PENDING,), (FAILURE,), (FAILURE, RETRY), (PENDING, FAILURE, REVOKED)])
+    async def test_walks_and_tallies_come_to_the_same(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, far: int, states: tuple[str, ...]
+    ) -> None:
+        monkeypatch.setattr(search, "FAR", far)
+        kinds = (PENDING, FAILURE, RETRY, FAILURE, SUCCESS)
+        async with harness.results() as results:
+            for n in range(20):
+                await created(results, record(f"t{n}", state=kinds[n % 5], queue="ab"[n % 3 == 0]))
+            expected = [f"t{n}" for n in reversed(range(0, 20, 3)) if not states or kinds[n % 5] in states]
+            which = Filter(states=states, queues=["b"])
+            seen: list[str] = []
+            cursor, pages = None, 0
+            while pages == 0 or cursor is not None:
+                page = await results.records.page(which, 2, cursor)
+                assert page.next is None or page.reached is not None or len(page.items) == 2
+                seen += ids(page)
+                pages, cursor = pages + 1, page.next
+            assert seen == expected
+            number, cursor, stretches = 0, None, 0
+            while stretches == 0 or cursor is not None:
+                stretch = await results.records.tally(which, cursor)
+                number, cursor, stretches = number + stretch.number, stretch.next, stretches + 1
+            assert number == len(expected)
+
+    async def test_states_alone_are_tallied_too_and_their_pages_are_full(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "FAR", 2)
+        async with harness.results() as results:
+            tasks = await created(results, *(record(state=FAILURE if n % 2 else RETRY) for n in range(10)))
+            assert len((await results.records.page(Filter(states=[FAILURE]), 4)).items) == 4
+            assert await walk(results, Filter(states=[FAILURE, RETRY]), 5) == newest_first(*tasks)
+            number, cursor = 0, None
+            while number == 0 or cursor is not None:
+                stretch = await results.records.tally(Filter(states=[FAILURE]), cursor)
+                assert stretch.number <= 2
+                number, cursor = number + stretch.number, stretch.next
+            assert number == 5
 
 
 class TestCounting:

@@ -106,6 +106,38 @@ class TestEnding:
         assert (now.started_at, now.finished_at, now.worker, now.pid) == (NOON + 1, NOON + 2, "w2@host", 44)
         assert now.message == task.message
 
+    async def test_of_a_batch_each_ending_stands_for_itself(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            own = await lease(results)
+            tasks = await created(results, *(record() for _ in range(7)), record(generation=1))
+            done, tried, parent, *good, later = tasks  # three that are good, and one that is not touched
+            stranger = message("stranger")
+            await results.records.finish([ending(done, result=b"1")], own)
+            plain = [
+                ending(good[0], result=b"2", worker="w2@host"),
+                ending(done, FAILURE, result=b"{}"),
+                ending(good[1], FAILURE, result=b"{}", traceback="…", deliveries=3),
+                ending(later),
+            ]
+            assert await results.records.finish(plain, own) == [True, False, True, False]
+            mixed = [
+                retry(tried),
+                ending(parent, children=["c1"]),
+                ending(good[2], result=None),
+                ending(good[2], FAILURE, result=b"{}"),
+                ending(delivery(stranger)),
+            ]
+            assert await results.records.finish(mixed, own) == [True, True, True, False, True]
+            states = [(await read(results, task)).state for task in tasks]
+            assert states == [SUCCESS, RETRY, SUCCESS, SUCCESS, FAILURE, SUCCESS, PENDING, PENDING]
+            first, second, third = [await read(results, task) for task in good[:3]]
+            assert await read(results, good[3]) == good[3]
+            assert (first.result, first.worker, first.traceback) == (b"2", "w2@host", None)
+            assert (second.result, second.traceback, second.deliveries) == (b"{}", "…", 3)
+            assert (third.result, third.finished_at) == (None, NOON + 2)
+            assert (await read(results, parent)).children == ["c1"]
+            assert (await results.records.get([stranger.task_id]))[stranger.task_id].state == SUCCESS
+
     async def test_failure_keeps_exception_and_traceback(self, harness: Harness) -> None:
         error, trace = json.dumps(BOOM).encode(), "Traceback (most recent call last):\n  ü" + "x" * 65_000
         async with harness.results() as results:

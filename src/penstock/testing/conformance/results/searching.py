@@ -120,8 +120,8 @@ class TestSearching:
             assert ([item.task_id for item in one.items], one.reached) == (["t2"], None)
             rest = await results.records.page(wanted, 1, one.next)
             assert [item.task_id for item in rest.items] == ["t1"]
-            assert await results.records.tally(wanted) == Tally(1, first.next)
-            assert await results.records.tally(wanted, first.next) == Tally(2, second.next)
+            assert await results.records.tally(wanted) == Tally(1, first.next, NOON + 5)
+            assert await results.records.tally(wanted, first.next) == Tally(2, second.next, NOON + 1)
             assert await results.records.tally(wanted, second.next) == Tally(0, None)
 
     async def test_a_stretch_is_one_of_all_records_whatever_states_are_asked_for(
@@ -137,7 +137,7 @@ class TestSearching:
             assert ([item.task_id for item in first.items], first.reached) == (["t5", "t3", "t2"], NOON + 2)
             rest = await results.records.page(wanted, 50, first.next)
             assert ([item.task_id for item in rest.items], rest.next) == (["t1", "t0"], None)
-            assert await results.records.tally(wanted) == Tally(3, first.next)
+            assert await results.records.tally(wanted) == Tally(3, first.next, NOON + 2)
 
     @pytest.mark.parametrize("states", [(), (PENDING,)])
     @pytest.mark.parametrize("at_once", [1, 7, 100])
