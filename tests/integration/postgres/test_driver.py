@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from penstock.brokers.postgres import open_broker
@@ -267,6 +268,36 @@ class TestMigrations:
             await old.open()
         await old.close()
 
+    async def test_who_migrates_lets_those_finish_who_would_wait_for_him_in_a_circle(
+        self, postgres_server: Server
+    ) -> None:
+        url = postgres_server.fresh()
+        driver = await _newer(url)
+        held = await _holding(url, "messages")
+        migrating = asyncio.create_task(driver.open())
+        await asyncio.sleep(0.2)  # now it has records, and waits for messages
+        assert not migrating.done()
+        async with asyncio.timeout(1.5):
+            await held.execute("SELECT 1 FROM records LIMIT 1")
+        await held.execute("COMMIT")
+        await held.close()
+        await migrating
+        assert await one(driver) == 1
+        await driver.close()
+
+    async def test_a_table_that_is_held_for_too_long_is_told(
+        self, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("penstock.drivers.postgres.schema._TRIES", 2)
+        url = postgres_server.fresh()
+        driver = await _newer(url)
+        held = await _holding(url, "records")
+        with pytest.raises(Unavailable, match="a lock was not to be had in time"):
+            await driver.open()
+        await held.close()
+        await driver.open()  # as anybody may who comes later
+        await driver.close()
+
     async def test_schemas_are_strangers_to_one_another(self, postgres_server: Server) -> None:
         one, other = open_broker(postgres_server.fresh()), open_broker(postgres_server.fresh())
         await one.open()
@@ -280,6 +311,27 @@ class TestMigrations:
         url = postgres_server.fresh()
         driver = open_driver(url)
         assert open_broker(url, driver=driver).driver is open_results(url, driver=driver).driver
+
+
+async def _newer(url: str) -> Postgres:
+    """A driver of a version with one more migration than the tables have, which changes two of them."""
+    driver = open_driver(url)
+    await driver.open()
+    await driver.close()
+    known = load()
+    text = "ALTER TABLE penstock.records ADD COLUMN colour text; ALTER TABLE penstock.messages ADD COLUMN colour text"
+    driver._migrations = (*known, Migration(known[-1].number + 1, 1, text))
+    return driver
+
+
+async def _holding(url: str, table: str) -> Any:
+    """Somebody within a transaction who has read this table."""
+    address, _, schema = url.partition("?schema=")
+    connection = await asyncpg.connect(address)
+    await connection.execute(f"SET search_path = {schema}")
+    await connection.execute("BEGIN")
+    await connection.execute(f"SELECT 1 FROM {table} LIMIT 1")  # noqa: S608 - of this file
+    return connection
 
 
 class TestPooler:

@@ -39,6 +39,8 @@ _SETUP: Final = {
 _STRANGER: Final = frozenset({"26000", "42P05", "08P01"})
 #: try the transaction again: deadlock, serialisation
 AGAIN: Final = frozenset({"40P01", "40001"})
+#: a lock was not to be had within lock_timeout
+BUSY: Final = frozenset({"55P03"})
 
 POOLED: Final = (
     "a pooler hands each transaction to another server connection; LISTEN and prepared statements need a session: "

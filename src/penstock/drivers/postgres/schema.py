@@ -6,6 +6,8 @@ each says which migration a program must know at least to work with the tables a
 
 from __future__ import annotations
 
+import asyncio
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +15,19 @@ from importlib.resources import files
 from typing import Any, Final
 
 from penstock.core.errors import StorageError
+from penstock.drivers.postgres.errors import AGAIN, BUSY, code
 
 _FILE: Final = re.compile(r"(\d{4})_\w+\.sql")
 _NEEDS: Final = re.compile(r"-- needs: (\d+)")
 _QUALIFIED: Final = re.compile(r"\bpenstock\.")
 #: for advisory locks: who migrates; any number will do, so long as every version has the same
 _LOCK: Final = 7_034_621_890_133_472_001
+# Who waits for a table holds up everybody behind him, and may wait in a circle with them: with a statement that has one
+# table already and comes to the next. So he gives up before the server looks for circles (deadlock_timeout, 1 s unless
+# set), which might end the others' statement instead, lets go of all, and tries again.
+_LOCK_TIMEOUT: Final = "500ms"
+_TRIES: Final = 20
+_PAUSE: Final = 1.0  #: seconds between two tries; about, so that two rhythms do not meet again and again
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS penstock.migrations (
@@ -57,7 +66,10 @@ def named(text: str, schema: str) -> str:
 
 
 async def migrate(connection: Any, schema: str, shown: str, known: Sequence[Migration]) -> None:
-    """Bring the tables up to date. Raises StorageError where they are of a version that this one cannot work with."""
+    """Bring the tables up to date. Raises StorageError where they are of a version that this one cannot work with.
+
+    The server's own error, where others hold a table for half a minute.
+    """
     newest = known[-1].number
     if await _applied(connection, schema, shown, newest) >= newest:
         return
@@ -68,15 +80,25 @@ async def migrate(connection: Any, schema: str, shown: str, known: Sequence[Migr
         there = await _applied(connection, schema, shown, newest)
         for migration in known:
             if migration.number > there:
-                await _apply(connection, schema, migration)
+                await _apply_in_time(connection, schema, migration)
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
+async def _apply_in_time(connection: Any, schema: str, migration: Migration) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            await _apply(connection, schema, migration)
+            return
+        except Exception as error:  # whatever it is, others' locks or ours to report
+            if not left or code(error) not in AGAIN | BUSY:
+                raise
+        await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+
+
 async def _apply(connection: Any, schema: str, migration: Migration) -> None:
     async with connection.transaction():
-        # who waits for a table holds up everybody behind him: better to give up and be started again
-        await connection.execute("SET LOCAL lock_timeout = '3s'")
+        await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
         await connection.execute(named(migration.text, schema))
         await connection.execute(
             named("INSERT INTO penstock.migrations (number, needs) VALUES ($1, $2)", schema),
