@@ -34,7 +34,7 @@ examples:  ## list the example systems; `make example-NAME` starts one and tells
 test: unit conformance integration acceptance  ## run all tests, in this order
 
 unit: $(READY)  ## test values and rules, in memory: no sockets, no sleeping
-	$(BIN)/pytest tests/unit
+	$(BY_TWO) --dist worksteal tests/unit
 
 conformance: $(READY) programs  ## test every broker and result backend against the same suites
 	$(BY_TWO) --dist worksteal tests/conformance

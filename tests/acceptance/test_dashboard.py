@@ -328,6 +328,29 @@ class EveryAction:
         expect(page.locator("[role=status]")).to_have_text("It is queued.")
         assert site.ends(page.url.rpartition("/")[2])["args"] is not None
 
+    def test_each_field_of_the_filter_says_which_tasks(self, site: Site, script: bool) -> None:
+        ids = [site.submit("add", 17) for _ in range(3)]
+        first, wanted, last = (site.ends(each) for each in ids)
+        assert first["created_at"] < wanted["created_at"] < last["created_at"]
+        page = self.go(site, "/tasks", script)
+        page.click("summary:has-text('Task, queue, worker, time')")
+        for name in ("task", "queue", "worker"):
+            page.fill(f"#{name}", wanted[name])
+        page.fill("#since", wanted["created_at"])
+        page.fill("#until", last["created_at"])
+        page.click("button:has-text('Filter')")
+        expect(page.locator("#list tbody tr")).to_have_count(1)
+        expect(page.locator(f"#list a[href='/ui/tasks/{ids[1]}']").first).to_be_visible()
+        address = page.url
+        page.click("a:has-text('Clear')")
+        assert page.locator("#list tbody tr").count() >= 3
+        page.goto(address)  # as somebody does who was sent it
+        assert page.input_value("#since") == wanted["created_at"]
+        expect(page.locator("#list tbody tr")).to_have_count(1)
+        page.fill("#queue", "elsewhere")
+        page.click("button:has-text('Filter')")
+        expect(page.locator("#list .empty")).to_have_text("No task matches.")
+
     def test_tasks_are_cancelled_and_stopped(self, site: Site, script: bool) -> None:
         waiting, running = site.submit("add", 1, countdown=3000), site.submit("climb")
         site.ends(running, "STARTED")

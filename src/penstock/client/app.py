@@ -247,7 +247,7 @@ class Penstock(Timetable):
             state=PENDING,
             queue=queue,
             message=message,
-            created_at=now,
+            created_at=round(now, 6),
             eta=wanted.eta,
             expires=expires,
             retries=wanted.retries,

@@ -38,7 +38,7 @@ def adopted(delivery: Delivery, at: float) -> Record:
         state=PENDING,
         queue=message.queue,
         message=message,
-        created_at=at if created is None else min(float(created), at),
+        created_at=round(at if created is None else min(float(created), at), 6),
         eta=_moment(message.headers.get("eta")),
         expires=_moment(message.headers.get("expires")),
         generation=generation_of(delivery),

@@ -41,7 +41,7 @@ class Record:
     state: str
     queue: str
     message: Message  #: as submitted; a retry through the API publishes it again
-    created_at: float
+    created_at: float  #: to the microsecond, as it is shown: who filters by what he was shown finds it
     eta: float | None = None
     expires: float | None = None
     started_at: float | None = None

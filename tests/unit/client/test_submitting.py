@@ -25,6 +25,7 @@ from penstock.core.errors import (
 from penstock.core.message import Message
 from penstock.core.record import Record
 from penstock.core.request import Request
+from penstock.core.times import iso, parse
 
 
 @pytest.fixture
@@ -61,6 +62,12 @@ def test_delay_writes_a_record_and_queues_a_message(app: Penstock, add: Task) ->
     assert (found.confirmed, found.retries, found.generation) == (True, 0, 0)
     assert json.loads(found.message.body)[:2] == [[2], {"y": 3}]
     assert waiting(app) == 1
+
+
+def test_a_record_is_as_old_as_it_is_shown_to_be(app: Penstock, add: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "clock", lambda: 1_700_000_000.1234567)
+    created = app.prepare("add", (1,)).record.created_at
+    assert parse(iso(created)) == created
 
 
 async def test_the_a_twins_do_the_same(app: Penstock, add: Task) -> None:
