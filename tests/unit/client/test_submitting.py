@@ -66,7 +66,7 @@ def test_delay_writes_a_record_and_queues_a_message(app: Penstock, add: Task) ->
 
 def test_a_record_is_as_old_as_it_is_shown_to_be(app: Penstock, add: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "clock", lambda: 1_700_000_000.1234567)
-    created = app.prepare("add", (1,)).record.created_at
+    created = app.prepare(add.name, (1,)).record.created_at
     assert parse(iso(created)) == created
 
 
