@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from penstock.core.broker import Broker, Consumer, Declaration, QueueDepth, Withdrawal
 from penstock.core.consumer import BATCH_BYTES, Claim, ClaimingConsumer
-from penstock.core.encoding import dumps, loads
+from penstock.core.encoding import dumps
 from penstock.core.errors import MessageTooLarge
+from penstock.core.head import head_of, message_of
 from penstock.core.message import Delivery, Message, priority_step
 from penstock.core.opening import Opener
 from penstock.core.step import Step
@@ -19,6 +20,8 @@ from penstock.drivers import sqlfile
 from penstock.drivers.sqlite import SQLite, open_driver
 
 _SQL = sqlfile.load("penstock.brokers", "sql/sqlite.sql")
+#: raised with every change of the tables or their contents
+_VERSION = 2
 #: the topic that wakes consumers
 MESSAGES = "messages"
 #: of a second; what ids count
@@ -34,7 +37,7 @@ class SQLiteBroker(Broker):
 
     def __init__(self, driver: SQLite) -> None:
         self.driver: SQLite = driver
-        driver.require("broker", sqlfile.split(_SQL["schema"]))
+        driver.require("broker", sqlfile.split(_SQL["schema"]), _VERSION)
 
     def publish(self, messages: Sequence[Message]) -> Step[None]:
         """Put messages into their queues."""
@@ -42,7 +45,7 @@ class SQLiteBroker(Broker):
             if len(message.body) > _LARGEST:
                 raise MessageTooLarge(len(message.body), _LARGEST)
         queues = {(message.queue,) for message in messages}
-        heads = [dumps([message.headers, message.properties], where="message") for message in messages]
+        heads = [head_of(message) for message in messages]
 
         def publish(connection: sqlite3.Connection) -> None:
             now = self.driver.clock()
@@ -181,8 +184,8 @@ def _batch(connection: sqlite3.Connection, queues: Sequence[str], limit: int) ->
             size += len(head) + len(body)
             if found and size > BATCH_BYTES:
                 return found, False
-            headers, properties = loads(head)
-            message = Message(body, headers, properties, queue, priority)
+            message = message_of(head, body, queue)
+            message.priority, message.due = priority, None
             found.append(Delivery(message, id_, bool(redelivered)))
     return found, len(found) < limit
 

@@ -16,6 +16,7 @@ import msgspec
 from penstock.core.compression import decompress
 from penstock.core.encoding import dumps, loads
 from penstock.core.errors import BadMessage, DecodingError
+from penstock.core.head import JSON, usual_headers, usual_properties
 from penstock.core.message import Message
 from penstock.core.preview import preview
 from penstock.core.request import Request
@@ -23,7 +24,6 @@ from penstock.core.times import iso, parse, unix
 
 GENERATION: Final = "penstock_generation"  #: header: how often the task was retried through the API
 MAX_BODY: Final = 10_000_000  #: bytes of a body once decompressed, unless the caller says otherwise
-JSON: Final = "application/json"
 
 #: Headers that are ours to write. A user's header of such a name is refused when it is submitted.
 # fmt: off
@@ -88,42 +88,21 @@ def encode_task(  # noqa: PLR0913  # one keyword for each thing that a message s
     There is never an `expiration` property: RabbitMQ would drop expired messages silently (DESIGN §5.5).
     Raises EncodingError for arguments that cannot travel.
     """
-    full: dict[str, Any] = {
-        "lang": "py",
-        "task": task,
-        "id": task_id,
-        "shadow": shadow,
-        "eta": None if eta is None else iso(eta),
-        "expires": None if expires is None else iso(expires),
-        "group": group,
-        "group_index": group_index,
-        "retries": retries,
-        "timelimit": [time_limit, soft_time_limit],
-        "root_id": root_id or task_id,
-        "parent_id": parent_id,
-        "argsrepr": preview(tuple(args)),
-        "kwargsrepr": preview(dict(kwargs)) if kwargs else "{}",
-        "origin": _origin.text,
-        "ignore_result": ignore_result,
-        "replaced_task_nesting": 0,
-        "stamped_headers": None,
-        "stamps": {},
-    }
-    return Message(
-        encode_body(args, kwargs, embed),
-        {**headers, **full} if headers else full,
-        {
-            "correlation_id": task_id,
-            "reply_to": reply_to,
-            "delivery_mode": 2,
-            "priority": priority,
-            "content_type": JSON,
-            "content_encoding": "utf-8",
-        },
-        queue,
-        priority,
-        eta,
-    )
+    full = usual_headers(task, task_id, preview(tuple(args)), preview(dict(kwargs)) if kwargs else "{}", _origin.text)
+    full["shadow"], full["retries"], full["ignore_result"] = shadow, retries, ignore_result
+    if eta is not None:
+        full["eta"] = iso(eta)
+    if expires is not None:
+        full["expires"] = iso(expires)
+    if time_limit is not None or soft_time_limit is not None:
+        full["timelimit"] = [time_limit, soft_time_limit]
+    if root_id:
+        full["root_id"] = root_id
+    full["parent_id"], full["group"], full["group_index"] = parent_id, group, group_index
+    properties = usual_properties(task_id)
+    properties["reply_to"], properties["priority"] = reply_to, priority
+    body = encode_body(args, kwargs, embed)
+    return Message(body, {**headers, **full} if headers else full, properties, queue, priority, eta)
 
 
 def retry_of(message: Message, *, retries: int, due: float | None, body: bytes | None = None) -> Message:

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS messages (
     lease       TEXT,                               -- claimed under it
     redelivered INTEGER NOT NULL DEFAULT 0,
     task_id     TEXT,                               -- NULL for raw messages
-    head        BLOB    NOT NULL,                   -- JSON: [headers, properties]
+    head        BLOB    NOT NULL,                   -- see core/head.py
     body        BLOB    NOT NULL
 );
 -- lease and due are NULL in every entry, at the cost of no byte; with them in it, counting never touches the rows

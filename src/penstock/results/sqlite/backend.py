@@ -25,8 +25,8 @@ _SCHEMA = [
     for part in (running, logs, leases, workers, mailbox, dead, keys, schedules)
     for statement in sqlfile.split(part.SQL["schema"])
 ]
-#: raised with every change of the tables: a file of an older one gets what it lacks when it is opened
-_VERSION = 2
+#: raised with every change of the tables or their contents: a file of an older one gets what it lacks when it is opened
+_VERSION = 3
 
 
 class SQLiteResults(ResultBackend):

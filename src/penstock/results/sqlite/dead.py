@@ -8,12 +8,13 @@ from operator import attrgetter
 from typing import Any
 
 from penstock.core.cursor import position
+from penstock.core.head import head_of, message_of
 from penstock.core.record import DeadLetter
 from penstock.core.results import DeadLetters
 from penstock.core.step import Step
 from penstock.drivers import sqlfile
 from penstock.drivers.sqlite import SQLite
-from penstock.results.sqlite.rows import head_of, json_text, message_of
+from penstock.results.sqlite.rows import json_text
 
 SQL = sqlfile.load("penstock.results.sqlite", "dead.sql")
 #: the columns between detail and head, by the letter's fields

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS dead (
     task_id    TEXT    NOT NULL,
     task       TEXT    NOT NULL,
     deliveries INTEGER NOT NULL,
-    head       BLOB    NOT NULL,            -- JSON: [headers, properties, priority, due]
+    head       BLOB    NOT NULL,            -- see core/head.py
     body       BLOB    NOT NULL
 );
 CREATE INDEX IF NOT EXISTS dead_queue ON dead (queue, reason);

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound
+from penstock.core.head import head_of
 from penstock.core.lifecycle import next_generation, revocation
 from penstock.core.message import UNTOUCHED, Standing
 from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start, Tally
@@ -16,7 +17,7 @@ from penstock.core.states import RETRYABLE, WAITING
 from penstock.core.step import Step
 from penstock.drivers.sqlite import SQLite
 from penstock.results.sqlite import listing, retention, running
-from penstock.results.sqlite.rows import attempts_text, change_of, head_of, json_text, record_of, records_of, rows_of
+from penstock.results.sqlite.rows import attempts_text, change_of, json_text, record_of, records_of, rows_of
 from penstock.results.sqlite.running import SQL
 
 T = TypeVar("T")

@@ -40,7 +40,7 @@ CREATE INDEX IF NOT EXISTS records_owed ON records (owed) WHERE owed IS NOT NULL
 CREATE INDEX IF NOT EXISTS records_lease ON records (lease) WHERE lease IS NOT NULL;
 CREATE TABLE IF NOT EXISTS payloads (
     seq      INTEGER PRIMARY KEY,           -- the record's
-    head     BLOB    NOT NULL,              -- JSON: [headers, properties, priority, due]
+    head     BLOB    NOT NULL,              -- see core/head.py
     body     BLOB    NOT NULL,
     extent   INTEGER NOT NULL,              -- bytes of the body, from its second one on, that are searched
     searched BLOB    NOT NULL               -- what is searched where it is not part of the body as it stands

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from penstock.core.encoding import dumps, loads
+from penstock.core.head import head_of, message_of
 from penstock.core.message import Message
 from penstock.core.record import Attempt, Change, Record
 from penstock.core.search import arguments_text
@@ -71,17 +72,6 @@ def attempts_text(attempts: Sequence[Attempt]) -> str | None:
 def attempts_of(text: str | None) -> list[Attempt]:
     """From the column `attempts`."""
     return [Attempt(**attempt) for attempt in loads(text)] if text else []
-
-
-def head_of(message: Message) -> bytes:
-    """All of a message but its body and queue."""
-    return dumps([message.headers, message.properties, message.priority, message.due], where="message")
-
-
-def message_of(head: bytes, body: bytes, queue: str) -> Message:
-    """From the columns `head`, `body` and `queue`."""
-    headers, properties, priority, due = loads(head)
-    return Message(body, headers, properties, queue, priority, due)
 
 
 def record_of(row: Sequence[Any]) -> Record:
