@@ -8,6 +8,7 @@ measured in build/bench/. SCALE=0.01 tries it all with few tasks, its figures me
 
 from __future__ import annotations
 
+import compileall
 import os
 import signal
 import sys
@@ -25,6 +26,8 @@ from bench.scale import SCALE
 
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an orderly end: what was started is killed
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compileall.compile_dir(ROOT / "src", quiet=2)  # as an installation does: nobody compiles at each start
     try:
         words = choice.words()
     except choice.UnknownError as error:

@@ -40,9 +40,13 @@ class Results:
     def combined(
         self, one: tuple[str, str], other: tuple[str, str], combine: Callable[[float, float], float]
     ) -> Summary | None:
-        """Of two (figure, contender), combined within each round, for rounds differ more than their neighbours."""
+        """Of two (figure, contender), combined within each round, for rounds differ more than their neighbours.
+
+        Without rounds in which one of the two is 0: too short for its clock (with a small SCALE).
+        """
         first, second = (self.values.get(figure, {}).get(contender, {}) for figure, contender in (one, other))
-        return _summary([combine(first[number], second[number]) for number in first if number in second])
+        both = [(first[number], second[number]) for number in first if number in second]
+        return _summary([combine(*each) for each in both if all(each)])
 
 
 def _summary(values: list[float]) -> Summary | None:

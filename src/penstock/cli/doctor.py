@@ -7,7 +7,6 @@ import os
 import platform
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from importlib.metadata import version
 
 import click
 
@@ -25,6 +24,7 @@ from penstock.core.record import WorkerInfo
 from penstock.core.settings import PREFIX
 from penstock.core.step import Step
 from penstock.core.url import file
+from penstock.core.version import version
 
 COLUMNS: dict[str, Column] = {
     "CHECK": lambda finding: finding["check"],
@@ -53,7 +53,7 @@ def command(as_json: bool, app_path: str | None) -> int:
 
 async def examined(app_path: str | None) -> list[Finding]:
     """Everything that can be looked at; what depends on something wrong is left out."""
-    findings = [Finding("versions", "ok", f"Penstock {version('penstock')}, Python {platform.python_version()}")]
+    findings = [Finding("versions", "ok", f"Penstock {version()}, Python {platform.python_version()}")]
     try:
         app = load_app(app_path) if app_path else Penstock("cli")
         require_shared(app.settings)
@@ -144,9 +144,9 @@ def staffed(workers: list[WorkerInfo]) -> Iterator[Finding]:
         yield Finding("workers", "weak", "no worker is alive: nothing runs what is submitted")
         return
     yield Finding("workers", "ok", ", ".join(worker.name for worker in workers))
-    others = sorted({worker.version for worker in workers} - {version("penstock")})
+    others = sorted({worker.version for worker in workers} - {version()})
     if others:
-        yield Finding("versions", "weak", f"workers run {', '.join(others)}; here it is {version('penstock')}")
+        yield Finding("versions", "weak", f"workers run {', '.join(others)}; here it is {version()}")
     for worker in workers:
         ahead = worker.seen_at - time.time()
         if ahead > SKEW:

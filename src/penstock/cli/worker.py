@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from penstock.cli import app_path as apps
-from penstock.cli import drain as draining
 from penstock.cli import logs
 from penstock.worker import supervisor
 from penstock.worker.logs import set_up
@@ -59,6 +58,8 @@ class Names(click.ParamType[tuple[str, ...]]):
 def command(app_path: str | None, log_format: str, log_level: str, drain: bool, **options: Any) -> int:
     """Take tasks and run them, until SIGTERM: then running tasks may finish, and the rest is handed back."""
     if drain:
+        from penstock.cli import drain as draining  # brings a client, which a worker starts without
+
         return draining.drain(app_path, options["name"], options["grace"])
     if app_path is None:
         raise click.UsageError("Missing argument 'APP'.")

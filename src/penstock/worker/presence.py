@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from importlib.metadata import version
 from typing import Any
 
 from penstock.client.backends import Backends
 from penstock.core.errors import Conflict
 from penstock.core.record import WorkerInfo
 from penstock.core.step import Step, commit
+from penstock.core.version import version
 from penstock.worker.kin import Kin
 from penstock.worker.options import Plan
 
@@ -83,7 +83,7 @@ class Presence:
             processes=plan.processes,
             threads=plan.threads,
             concurrency=plan.concurrency,
-            version=version("penstock"),
+            version=version(),
             tasks={name: task.arguments.schema() for name, task in plan.app.tasks.items()},
             status=self.kin.status(),
         )
