@@ -173,6 +173,21 @@ async def backlog(backends: Backends) -> None:
     await taker.stop()
 
 
+async def tasks_drained(backends: Backends) -> None:
+    """1,000 tasks that wait, and a worker that asks for the next ones as it writes how the last ones ended."""
+    records, broker = backends.results.records, backends.broker
+    own = await lease(backends.results)
+    tasks = [record() for _ in range(1000)]
+    await commit(records.create(tasks), broker.publish([task.message for task in tasks]))
+    taker = broker.consume(["default"], own)
+    taken = await taker.fetch(100)
+    for _ in range(9):
+        ending_them = commit(records.finish([ending(each) for each in taken], own), taker.settle(taken))
+        _, taken = await asyncio.gather(ending_them, taker.fetch(100))
+    await commit(records.finish([ending(each) for each in taken], own), taker.settle(taken))
+    await taker.stop()
+
+
 async def tasks_one_by_one(backends: Backends) -> None:
     """100 tasks, submitted one after the other."""
     for _ in range(100):
@@ -228,6 +243,10 @@ async def postgres_tasks_in_batches(_: Path) -> dict[str, int]:
     return await through(tasks_in_batches, servers.postgres().fresh(), count=by_postgres)
 
 
+async def postgres_tasks_drained(_: Path) -> dict[str, int]:
+    return await through(tasks_drained, servers.postgres().fresh(), count=by_postgres)
+
+
 async def postgres_tasks_one_by_one(_: Path) -> dict[str, int]:
     return await through(tasks_one_by_one, servers.postgres().fresh(), count=by_postgres)
 
@@ -250,6 +269,7 @@ MEASURES = [
     redis_tasks_in_batches,
     redis_tasks_one_by_one,
     postgres_tasks_in_batches,
+    postgres_tasks_drained,
     postgres_tasks_one_by_one,
     rabbitmq_tasks_in_batches,
     rabbitmq_backlog,

@@ -46,7 +46,7 @@ class PostgresBroker(Broker):
         async def published(_session: Session, _rows: Rows) -> None:
             pass
 
-        statement, given = Statement("publish", self._sql["publish"], 1), (self.driver.now, *map(array, columns))
+        statement, given = Statement("publish", self._sql["publish"]), (self.driver.now, *map(array, columns))
         return Part(self.driver, statement, given, published, wakes=MESSAGES, plain=lambda: self._plain(columns))
 
     def _plain(self, columns: Sequence[Sequence[Any]]) -> str:
@@ -152,14 +152,14 @@ class PostgresConsumer(ClaimingConsumer):
         names, again = list(queues), (self._lease, list(queues), limit, BATCH_BYTES, False, self._driver.look)
 
         async def claimed(session: Session, rows: Rows) -> Claim:
-            if rows and not rows[0][1]:
+            if rows and not rows[0][0]:
                 rows = await session.rows(self._sql["claim"], session.now, *again)
             if not rows:
                 return Claim([], await self._outlook(session, names))
-            return Claim([_claimed(row) for row in sorted(rows, key=itemgetter(1))])
+            return Claim([_claimed(row) for row in sorted(rows, key=itemgetter(0))])
 
         given = (self._driver.now, self._lease, names, limit, BATCH_BYTES, True, self._driver.look)
-        return Part(self._driver, Statement("claim", self._sql["claim"], 14), given, claimed)
+        return Part(self._driver, Statement("claim", self._sql["claim"]), given, claimed)
 
     def settle(self, deliveries: Sequence[Delivery]) -> Step[None]:
         """Forget messages that are done."""
@@ -168,7 +168,7 @@ class PostgresConsumer(ClaimingConsumer):
         async def settled(_session: Session, _rows: Rows) -> None:
             self._held.difference_update(ids)
 
-        return Part(self._driver, Statement("settle", self._sql["settle"], 1), (ids, self._lease), settled)
+        return Part(self._driver, Statement("settle", self._sql["settle"]), (ids, self._lease), settled)
 
     def hand_back(self, deliveries: Sequence[Delivery], delay: float = 0.0) -> Step[None]:
         """Give messages back unrun."""
@@ -206,9 +206,9 @@ def _delivery(row: Sequence[Any]) -> Delivery:
 
 
 def _claimed(row: Sequence[Any]) -> Delivery:
-    delivery = _delivery(row[2:8])
-    if row[8] is not None:
-        delivery.standing = Standing(*row[8:])
+    delivery = _delivery(row[1:7])
+    if row[7] is not None:
+        delivery.standing = Standing(*row[7:])
     return delivery
 
 

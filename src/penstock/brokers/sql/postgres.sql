@@ -67,8 +67,8 @@ WITH turns AS MATERIALIZED (
         FROM penstock.records WHERE $7 AND records.task_id = claimed.task_id OFFSET 0
     ) AS record ON true
 )
-SELECT true AS well, standing.* FROM standing
-UNION ALL SELECT true, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT * FROM standing
+UNION ALL SELECT 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 WHERE EXISTS (SELECT FROM promoted);
 
 -- name: declare

@@ -1,9 +1,9 @@
 """Statements made of parts: what several steps do goes to the server as one statement, in one round trip.
 
 A part is `WITH … SELECT …` (a remark may come first), of which the SELECT that answers begins a line. It answers with
-one row, only the last kind with any number of them; the first column tells whether all went well, and is never NULL.
-Parts of a statement see the tables as they were before it, so only such are joined as touch different rows: each kind
-at most once.
+one row, whose column `well` tells whether all went well; only the last kind answers with any number of rows, and these
+alone are sent: the first column is never NULL. Parts of a statement see the tables as they were before it, so only such
+are joined as touch different rows: each kind at most once.
 """
 
 from __future__ import annotations
@@ -33,18 +33,17 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS asked (channel, key, gate
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement that can be a part, its kind, and the number of columns that it answers with."""
+    """A statement that can be a part, and its kind."""
 
     kind: str
     text: str
-    width: int
 
 
 class Part(Step[Any]):
     """A step that is one statement, if all goes well.
 
-    `answer` makes of the rows what the step returns, and may ask for more. `work` is for where it does not go well, and
-    for company that cannot be joined.
+    `answer` makes of the rows what the step returns, and may ask for more; there are none of kinds that answer with one
+    row. `work` is for where it does not go well, and for company that cannot be joined.
     """
 
     __slots__ = ("answer", "given", "statement")
@@ -83,16 +82,11 @@ class Whole:
 
     async def answers(self, session: Any, rows: Sequence[Sequence[Any]]) -> tuple[int, list[Any]]:
         """How many were woken, and the answers of the parts; an error stands for itself, as all of it is committed."""
-        found, first = {}, 2
-        for part in self._ordered:
-            kind, width = part.statement.kind, part.statement.width
-            own = [tuple(row)[first : first + width] for row in (rows if kind == KINDS[-1] else rows[:1])]
-            found[kind] = [row for row in own if row[0] is not None]
-            first += width
+        told = [row[1:] for row in rows] if len(rows[0]) > 1 and rows[0][1] is not None else []
         answers: list[Any] = []
         for part in self._parts:
             try:
-                answers.append(await part.answer(session, found[part.statement.kind]))
+                answers.append(await part.answer(session, told if part.statement.kind == KINDS[-1] else ()))
             except Exception as error:  # whatever it is, it is that part's alone
                 answers.append(error)
         return rows[0][0], answers
@@ -119,11 +113,9 @@ def _joined(schema: str, statements: Sequence[Statement]) -> str:
         else:
             single.append(f"(SELECT {answer}) AS {each.kind}")
         used += _parameters(each.text)
-    kinds = [each.kind for each in statements if each.kind != KINDS[-1]]
-    well = " AND ".join(f"{kind}.well" for kind in kinds) or "true"
-    columns = ", ".join(["woken", f"{schema}.insist({well})", *(f"{kind}.*" for kind in kinds)])
-    answers = f"(SELECT {columns} FROM {', '.join(single)}) AS parts{several}"  # noqa: S608 - of our own files
-    return f"WITH {', '.join(tables)}\nSELECT * FROM {answers}"
+    well = " AND ".join(f"{each.kind}.well" for each in statements if each.kind != KINDS[-1]) or "true"
+    woken = f"SELECT CASE WHEN {schema}.insist({well}) THEN woken END AS woken FROM {', '.join(single)}"  # noqa: S608 - of our own files
+    return f"WITH {', '.join(tables)}\nSELECT * FROM ({woken}) AS parts{several}"
 
 
 def _parameters(text: str) -> int:

@@ -59,7 +59,7 @@ class Running:
         """The statement that does the same where all are new and plain; None where there is none."""
         if not records or len({record.task_id for record in records}) < len(records) or not all(map(plain, records)):
             return None
-        return Statement("record", self.sql["submit"], 1), (now, *submissions(records))
+        return Statement("record", self.sql["submit"]), (now, *submissions(records))
 
     async def _complete(self, session: Session, records: Sequence[Record], made: Collection[str]) -> None:
         """Some ids were taken: allowed where an earlier try of the same submission has written them."""
@@ -115,8 +115,8 @@ class Running:
         if len(kinds) != 1 or not alone or any(ends.children for ends in endings):
             return None
         if kinds == {True}:
-            return Statement("record", self.sql["retry"], 3), (now, lease, *columns(map(_retry, endings)))
-        return Statement("record", self.sql["finish"], 3), (now, lease, *columns(map(_finish, endings)))
+            return Statement("record", self.sql["retry"]), (now, lease, *columns(map(_retry, endings)))
+        return Statement("record", self.sql["finish"]), (now, lease, *columns(map(_finish, endings)))
 
     async def _each(
         self,
