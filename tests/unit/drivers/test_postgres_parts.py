@@ -55,24 +55,28 @@ def test_the_parameters_are_numbered_through_and_no_name_comes_twice(
 
 
 @pytest.mark.parametrize(
-    ("name", "width"), [("create", 1), ("publish", 1), ("finish", 3), ("settle", 1), ("claim", 14)]
+    ("rows", "heard"),
+    [([(7, 1, "a"), (7, 2, "b")], [(1, "a"), (2, "b")]), ([(7, None, None)], [])],
+    ids=["rows", "none"],
 )
-async def test_each_gets_the_columns_that_are_its_own(steps: dict[str, Step[Any]], name: str, width: int) -> None:
-    heard: list[Any] = []
+async def test_only_claims_have_rows(steps: dict[str, Step[Any]], rows: list[Any], heard: list[Any]) -> None:
+    claim, settle = steps["claim"], steps["settle"]
+    assert isinstance(claim, Part)
+    assert isinstance(settle, Part)
 
-    async def answer(_session: Any, rows: Any) -> str:
-        heard.append(rows)
-        return "own"
+    async def answer(_session: Any, rows: Any) -> list[Any]:
+        return list(rows)
 
-    step = steps[name]
-    assert isinstance(step, Part)
-    step.answer = answer
-    made = whole([step, steps["publish" if name == "settle" else "settle"]], "shop")
+    claim.answer = settle.answer = answer
+    made = whole([claim, settle], "shop")
     assert made is not None
-    before = 2 + (name in ("settle", "claim"))
-    row = [7, True, *[False] * (before - 2), *range(1, width + 1), *[False] * (name not in ("settle", "claim"))]
-    woken, answers = await made.answers(None, [row])
-    assert (woken, answers[0], heard) == (7, "own", [[tuple(range(1, width + 1))]])
+    assert await made.answers(None, rows) == (7, [heard, []])
+
+
+async def test_without_a_claim_the_answer_is_how_many_were_woken(steps: dict[str, Step[Any]]) -> None:
+    made = whole([steps["create"], steps["publish"]], "shop")
+    assert made is not None
+    assert await made.answers(None, [(1,)]) == (1, [None, None])
 
 
 async def test_what_fails_after_the_commit_is_the_error_of_one_part_only(steps: dict[str, Step[Any]]) -> None:
@@ -85,7 +89,7 @@ async def test_what_fails_after_the_commit_is_the_error_of_one_part_only(steps: 
     claim.answer = answer
     made = whole([steps["settle"], claim], "shop")
     assert made is not None
-    _, [settled, claimed] = await made.answers(None, [[0, True, True, *[None] * 14]])
+    _, [settled, claimed] = await made.answers(None, [[0, *[None] * 14]])
     assert (settled, type(claimed)) == (None, OSError)
 
 
