@@ -11,7 +11,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from penstock.api import http1
-from penstock.api.http1 import MOST, Protocol
+from penstock.api.http1 import ENOUGH, MOST, Gathering, Protocol
 
 FIRST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
 
@@ -21,12 +21,17 @@ class Wire(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.written = b""
+        self.writes: list[bytes] = []
         self.closed = False
         self.ended = asyncio.Event()
 
+    @property
+    def written(self) -> bytes:
+        return b"".join(self.writes)
+
     def write(self, data: Any) -> None:
-        self.written += data
+        assert not self.closed
+        self.writes.append(data)
 
     def close(self) -> None:
         self.closed = True
@@ -105,6 +110,25 @@ async def test_bodies_do_not_count_and_each_request_begins_anew() -> None:
     assert [len(each) for each in bodies] == [100_000] * 3
     assert wire.written.count(b"HTTP/1.1 204 ") == 3
     assert not wire.closed
+
+
+async def test_answers_go_out_together_but_not_without_bound() -> None:
+    transport = Wire()
+    gathering = Gathering(transport, asyncio.get_running_loop())
+    gathering.write(b"head")
+    gathering.write(b"body")
+    assert transport.writes == []
+    await asyncio.sleep(0)
+    assert transport.writes == [b"headbody"]
+    gathering.write(b"much" * ENOUGH)
+    assert len(transport.writes) == 2
+    gathering.write(b"the last")
+    gathering.close()
+    assert transport.writes[2:] == [b"the last"]
+    assert transport.closed
+    gathering.write(b"into the void")
+    await asyncio.sleep(0)
+    assert len(transport.writes) == 3
 
 
 async def test_what_is_no_http_is_400() -> None:

@@ -38,6 +38,7 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=PARTIAL)
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []  # written together: a system call costs more than packing a command
         self._watchdog: asyncio.TimerHandle | None = None
         self.answers = 0
         self._received = 0  # bytes
@@ -56,7 +57,7 @@ class Wire(asyncio.Protocol):
             return future
         data = packed(command)  # raises for what cannot be sent; nobody may wait for its answer then
         self._waiting.append(future)
-        self._transport.write(data)
+        self._write(loop, data)
         if self._watchdog is None and self._timeout:
             self._watch(loop)
         return future
@@ -71,11 +72,12 @@ class Wire(asyncio.Protocol):
     def send(self, command: Command) -> None:
         """Send a command whose answers go to `push`."""
         if self._transport is not None and not self.broken:
-            self._transport.write(packed(command))
+            self._write(asyncio.get_running_loop(), packed(command))
 
     def close(self) -> None:
         """Hang up; who waits for an answer is told so."""
         if self._transport is not None:
+            self._flush()
             self._transport.abort()
         self._lose("the connection was closed")
 
@@ -99,6 +101,17 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._lose(str(error) if error else "the server hung up")
 
+    def _write(self, loop: asyncio.AbstractEventLoop, data: bytes) -> None:
+        """Send once all who can go on now have had their turn: they have commands, too."""
+        if not self._out:
+            loop.call_soon(self._flush)
+        self._out.append(data)
+
+    def _flush(self) -> None:
+        if self._out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._out))
+        self._out.clear()
+
     def _answer(self, reply: Any) -> None:
         future = self._waiting.popleft()
         if not future.done():  # its caller may have gone
@@ -108,6 +121,7 @@ class Wire(asyncio.Protocol):
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
+        self._out.clear()
         if not self.closed.done():
             self.closed.set_result(why)
         while self._waiting:
