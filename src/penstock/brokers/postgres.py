@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from penstock.core.broker import Broker, Consumer, Declaration, QueueDepth, Withdrawal
 from penstock.core.consumer import BATCH_BYTES, Claim, ClaimingConsumer
-from penstock.core.encoding import dumps, loads
+from penstock.core.encoding import dumps
 from penstock.core.errors import MessageTooLarge
+from penstock.core.head import head_of, message_of
 from penstock.core.message import Delivery, Message, Standing, priority_step
 from penstock.core.opening import Opener
 from penstock.core.step import Step
@@ -195,14 +196,15 @@ def _columns(messages: Sequence[Message]) -> tuple[list[Any], ...]:
         [message.priority for message in messages],
         [message.due for message in messages],
         [message.task_id or None for message in messages],
-        [dumps([message.headers, message.properties], where="message") for message in messages],
+        [head_of(message) for message in messages],
         [message.body for message in messages],
     )
 
 
 def _delivery(row: Sequence[Any]) -> Delivery:
-    headers, properties = loads(row[4])
-    return Delivery(Message(row[5], headers, properties, row[1], row[2]), row[0], row[3])
+    message = message_of(row[4], row[5], row[1])
+    message.priority, message.due = row[2], None
+    return Delivery(message, row[0], row[3])
 
 
 def _claimed(row: Sequence[Any]) -> Delivery:

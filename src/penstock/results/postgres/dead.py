@@ -7,12 +7,13 @@ from operator import attrgetter
 from typing import Any, Final
 
 from penstock.core.cursor import position
+from penstock.core.head import head_of, message_of
 from penstock.core.record import DeadLetter
 from penstock.core.results import DeadLetters
 from penstock.core.step import Step
 from penstock.drivers import sqlfile
 from penstock.drivers.postgres import Postgres, Session
-from penstock.results.postgres.rows import columns, head_of, message_of, packed, unpacked
+from penstock.results.postgres.rows import columns, packed, unpacked
 
 _SQL: Final = sqlfile.load("penstock.results.postgres", "dead.sql")
 #: the columns between detail and head, by the letter's fields

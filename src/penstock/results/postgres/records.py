@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from penstock.core.cursor import position
 from penstock.core.errors import Conflict, NotFound
+from penstock.core.head import head_of
 from penstock.core.lifecycle import next_generation, revocation
 from penstock.core.message import Standing
 from penstock.core.record import Change, Ending, Excerpt, Filter, Page, Record, Start, Tally
@@ -17,7 +18,7 @@ from penstock.drivers.postgres import Part, Postgres, Session
 from penstock.results.postgres.feed import Feed
 from penstock.results.postgres.listing import Listing
 from penstock.results.postgres.retention import Retention
-from penstock.results.postgres.rows import attempts_packed, enlisted, head_of, record_of
+from penstock.results.postgres.rows import attempts_packed, enlisted, record_of
 from penstock.results.postgres.running import Running
 
 #: the topic that wakes watches: the feed grew

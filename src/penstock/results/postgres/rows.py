@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from penstock.core.encoding import dumps, loads
+from penstock.core.head import head_of, message_of
 from penstock.core.message import Message
 from penstock.core.record import Attempt, Change, Record
 from penstock.core.search import arguments_text
@@ -97,17 +98,6 @@ def attempts_of(packed_attempts: Sequence[bytes] | None) -> list[Attempt]:
 def attempts_packed(attempts: Sequence[Attempt]) -> list[bytes] | None:
     """The column `attempts`."""
     return [dumps(attempt) for attempt in attempts] or None
-
-
-def head_of(message: Message) -> bytes:
-    """All of a message but its body and queue."""
-    return dumps([message.headers, message.properties, message.priority, message.due], where="message")
-
-
-def message_of(head: bytes, body: bytes, queue: str) -> Message:
-    """From the columns `head`, `body` and `queue`."""
-    headers, properties, priority, due = loads(head)
-    return Message(body, headers, properties, queue, priority, due)
 
 
 def record_of(row: Sequence[Any]) -> Record:

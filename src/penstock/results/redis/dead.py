@@ -12,7 +12,7 @@ from penstock.core.results import DeadLetters
 from penstock.core.step import Step
 from penstock.drivers.redis import Redis
 from penstock.drivers.redis.transaction import MOST, Answer, Transaction
-from penstock.results.redis.rows import message_blob, message_of
+from penstock.results.redis.rows import message_blob, message_in
 
 #: what is kept of a letter beside its message, in the order in which it is stored
 _PLAIN: Final = ("id", "queue", "reason", "detail", "died_at", "task_id", "task", "deliveries")
@@ -143,4 +143,4 @@ def _letters(blobs: Sequence[bytes | None]) -> list[DeadLetter]:
 def _letter(blob: bytes) -> DeadLetter:
     length, _, rest = blob.partition(b"\n")
     given: dict[str, Any] = dict(zip(_PLAIN, loads(rest[: int(length)]), strict=True))
-    return DeadLetter(message=message_of(rest[int(length) :], given["queue"]), **given)
+    return DeadLetter(message=message_in(rest[int(length) :], given["queue"]), **given)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock.core.encoding import dumps, loads
+from penstock.core.head import head_of, message_of
 from penstock.core.message import Message
 from penstock.core.record import Attempt, Change, Record
 from penstock.drivers.redis.wire import Argument
@@ -83,16 +84,15 @@ def _rest(record: Record) -> Iterator[Argument]:
 
 def message_blob(message: Message) -> bytes:
     """All of a message but its queue: the length of what stands before the body, that, the body."""
-    head = dumps([message.headers, message.properties, message.priority, message.due], where="message")
+    head = head_of(message)
     return b"%d\n%b%b" % (len(head), head, message.body)
 
 
-def message_of(blob: bytes, queue: str) -> Message:
+def message_in(blob: bytes, queue: str) -> Message:
     """From what `message_blob` made."""
     length, _, rest = blob.partition(b"\n")
     size = int(length)
-    headers, properties, priority, due = loads(rest[:size])
-    return Message(rest[size:], headers, properties, queue, priority, due)
+    return message_of(rest[:size], rest[size:], queue)
 
 
 def record_of(row: Sequence[Any]) -> Record:
@@ -106,7 +106,7 @@ def record_of(row: Sequence[Any]) -> Record:
             given[field] = read(value)
         elif name == "o":
             given["confirmed"] = False
-    return Record(task_id=task_id.decode(), message=message_of(blob or b"14\n[{},{},0,null]", given["queue"]), **given)
+    return Record(task_id=task_id.decode(), message=message_in(blob or b"14\n[{},{},0,null]", given["queue"]), **given)
 
 
 class Entry:
