@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from penstock.client import operations
@@ -57,7 +57,7 @@ class Pair:
     def made(self, task: str, *args: Any, **changes: Any) -> Submission:
         """What a submission consists of, not sent."""
         made = self.app.prepare(task, args)
-        return Submission(replace(made.record, **changes), made.message)
+        return Submission(msgspec.structs.replace(made.record, **changes), made.message)
 
     async def ended(self, *task_ids: str) -> list[Record]:
         """Run what there is until these have ended, one after the other."""

@@ -196,7 +196,7 @@ class Penstock(Timetable):
         kwargs = {} if kwargs is None else kwargs
         if check and known is None:
             raise UnknownTask(task, self.near(task))
-        if not isinstance(args, (list, tuple)) or not isinstance(kwargs, Mapping):
+        if not isinstance(args, (list, tuple)) or not isinstance(kwargs, (dict, Mapping)):
             raise InvalidArguments(task, {"args": "expected a list or tuple, and for kwargs a dict"})
         if check and known is not None and known.options.typing:
             args, kwargs = known.arguments.check(args, kwargs)

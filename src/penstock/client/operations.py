@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from penstock.client import letters
 from penstock.client.backends import Backends
 from penstock.core.arguments import Arguments
@@ -133,7 +135,7 @@ async def retry(backends: Backends, task_id: str) -> Record:
     record = await backends.results.records.reopen(task_id)
     discard = [dead.discard(buried)] if buried else []
     await commit(backends.broker.publish([record.message]), backends.results.records.confirm([task_id]), *discard)
-    return replace(record, confirmed=True)
+    return msgspec.structs.replace(record, confirmed=True)
 
 
 async def replay(backends: Backends, letter_id: str) -> Record | None:

@@ -70,10 +70,11 @@ _TEXTS: Final = {str}
 
 
 def head_of(message: Message) -> bytes:
-    """The head. Raises EncodingError for what JSON cannot say."""
-    if message.due is None and message.priority == 0 and (short := _short(message.headers, message.properties)):
-        return short
-    return dumps([message.headers, message.properties, message.priority, message.due], where="message")
+    """The head, made once. Raises EncodingError for what JSON cannot say."""
+    if not message.head:
+        plain = message.due is None and message.priority == 0
+        message.head = (plain and _short(message.headers, message.properties)) or _long(message)
+    return message.head
 
 
 def message_of(head: bytes, body: bytes, queue: str) -> Message:
@@ -83,6 +84,10 @@ def message_of(head: bytes, body: bytes, queue: str) -> Message:
         return Message(body, usual_headers(*texts), usual_properties(texts[1]), queue)
     headers, properties, *others = loads(head)
     return Message(body, headers, properties, queue, *others)
+
+
+def _long(message: Message) -> bytes:
+    return dumps([message.headers, message.properties, message.priority, message.due], where="message")
 
 
 def _short(headers: dict[str, Any], properties: dict[str, Any]) -> bytes:

@@ -5,8 +5,9 @@ Result backends read these values off and write them in their own way.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from penstock.core.errors import TaskRevokedError
 from penstock.core.failure import encode_failure
@@ -47,7 +48,7 @@ def adopted(delivery: Delivery, at: float) -> Record:
 
 def next_generation(record: Record) -> Record:
     """An ended record as it begins anew: waiting, its old run among the attempts, and its publish not confirmed yet."""
-    return replace(
+    return msgspec.structs.replace(
         record,
         state=PENDING,
         message=reopened(record.message, record.generation + 1),

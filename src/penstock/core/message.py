@@ -30,6 +30,9 @@ class Message:
     queue: str = "default"
     priority: int = 0
     due: float | None = None  #: unix seconds; not to be delivered before
+    #: what core.head has made of all this but the body and the queue: it is kept with the record and with the message.
+    #: Who wants to change a message that was kept makes another one.
+    head: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     @property
     def task_id(self) -> str:

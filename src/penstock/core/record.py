@@ -32,8 +32,7 @@ class Attempt:
     traceback: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, kw_only=True):
     """All that is known of one task. Times are unix seconds (UTC)."""
 
     task_id: str
@@ -54,8 +53,8 @@ class Record:
     result: bytes | None = None  #: SUCCESS: the value; FAILURE, RETRY, REVOKED: the exception object; encoded JSON
     traceback: str | None = None
     progress: bytes | None = None  #: encoded JSON: {"fraction": 0.4, "message": "resizing", …}
-    children: list[str] = field(default_factory=list)  #: ids of tasks that this one submitted
-    attempts: list[Attempt] = field(default_factory=list)  #: those before the last; `history` adds the last
+    children: list[str] = msgspec.field(default_factory=list)  #: ids of tasks that this one submitted
+    attempts: list[Attempt] = msgspec.field(default_factory=list)  #: those before the last; `history` adds the last
     cancel: str = ""  #: "" or why it shall not (re)start: "revoked", "terminated"
     confirmed: bool = True  #: its publish is known to have been confirmed; False only between two servers
     submitter: str = ""  #: lease of the submitter that owes the confirmation

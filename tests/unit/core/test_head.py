@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,3 +113,11 @@ def test_what_cannot_be_kept_is_told(headers: dict[str, Any]) -> None:
     message.properties["correlation_id"] = message.headers["id"]
     with pytest.raises(EncodingError, match="message"):
         head_of(message)
+
+
+def test_a_head_is_made_once_and_anew_for_another_message() -> None:
+    message = task()
+    assert head_of(message) is head_of(message)
+    later = replace(message, due=5.0)
+    assert later != message
+    assert kept(later) == later

@@ -7,6 +7,8 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from penstock.core.errors import LeaseLost
 from penstock.core.record import Attempt, Change, LogPiece, Record
 from penstock.core.states import ENDED, PENDING, STARTED
@@ -32,7 +34,7 @@ class Row:
         return self.record.state in ENDED
 
     def changed(self, **changes: Any) -> Row:
-        return replace(self, record=replace(self.record, **changes))
+        return replace(self, record=msgspec.structs.replace(self.record, **changes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec.structs import replace as changed
+
 from penstock.core.lifecycle import adopted, generation_of
 from penstock.core.message import Delivery
 from penstock.core.record import Ending, Record, Start
@@ -16,7 +18,7 @@ def start(rows: Rows, begins: Start, lease: str) -> bool:
     row = _met(rows, begins.delivery, begins.started_at)
     if row is None or row.record.cancel:
         return False
-    record = replace(
+    record = changed(
         row.record,
         state=STARTED,
         started_at=begins.started_at,
@@ -37,7 +39,7 @@ def finish(rows: Rows, ends: Ending) -> bool:
     row = _met(rows, ends.delivery, ends.started_at or ends.finished_at)
     if row is None:
         return False
-    record = replace(
+    record = changed(
         row.record,
         state=ends.state,
         worker=ends.worker,
@@ -52,7 +54,7 @@ def finish(rows: Rows, ends: Ending) -> bool:
 
 
 def _again(record: Record, ends: Ending) -> Record:
-    return replace(
+    return changed(
         record,
         retries=max(record.retries, ends.retries + 1),
         deliveries=0,
@@ -64,7 +66,7 @@ def _again(record: Record, ends: Ending) -> Record:
 
 
 def _done(record: Record, ends: Ending) -> Record:
-    return replace(
+    return changed(
         record,
         started_at=record.started_at if ends.started_at is None else ends.started_at,
         finished_at=ends.finished_at,

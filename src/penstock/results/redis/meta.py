@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from penstock.core.encoding import dumps, loads
 from penstock.core.errors import DecodingError
@@ -23,7 +24,7 @@ def merged(record: Record, raw: bytes | None) -> Record:
             return record
         at = parse(done) if isinstance(done, str) else record.created_at
         created = record.created_at or at
-        return replace(
+        return msgspec.structs.replace(
             record, state=state, result=_result(found), traceback=_text(found), finished_at=at, created_at=created
         )
     except (DecodingError, KeyError, TypeError, ValueError, AttributeError):  # it is not ours, nor Celery's
