@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -24,6 +26,79 @@ def test_headers_come_out_as_they_went_in(headers: dict[str, Any]) -> None:
     packed = frames.pack_properties({}, headers)
     _, _, found = frames.unpack_properties(b"\x00\x3c\x00\x00" + bytes(8) + packed)
     assert found == headers
+
+
+#: messages as of a few programs: names that come again, values that mostly do
+MANY = some.lists(
+    some.sampled_from([("lang", "id", "eta"), ("lang", "id", "eta", "stamps"), ("id", "lang")]).flatmap(
+        lambda names: some.fixed_dictionaries(
+            {name: some.sampled_from(["py", None, 0, [None, None], {}, {"a": [1]}]) | VALUES for name in names}
+        )
+    ),
+    max_size=12,
+)
+
+
+def _shape(value: Any) -> Any:
+    """A value that tells True from 1, and an order of names from another."""
+    if isinstance(value, dict):
+        return [(key, _shape(each)) for key, each in value.items()]
+    return [_shape(each) for each in value] if isinstance(value, list) else repr(value)
+
+
+@given(MANY)
+def test_a_table_is_the_same_whatever_came_before(many: list[dict[str, Any]]) -> None:
+    layouts, seen = frames.Layouts(), []
+    for headers in many:
+        wire = b"before" + frames.pack_table(headers) + b"after"
+        found, end = layouts.unpack(wire, 6)
+        assert (_shape(found), end) == (_shape(headers), len(wire) - 5)
+        seen.append(found)
+    for found in seen:  # what is done to one does nothing to another
+        for value in found.values():
+            if isinstance(value, (dict, list)):
+                value.clear()
+    for headers in many:
+        assert _shape(layouts.unpack(frames.pack_table(headers), 0)[0]) == _shape(headers)
+
+
+@given(MANY, some.data())
+def test_a_damaged_table_is_what_a_full_look_says(many: list[dict[str, Any]], data: some.DataObject) -> None:
+    layouts = frames.Layouts()
+    for headers in many:
+        layouts.unpack(frames.pack_table(headers), 0)
+        wire = bytearray(frames.pack_table(headers) + b"\0\0")
+        for _ in range(data.draw(some.integers(1, 3))):
+            wire[data.draw(some.integers(0, len(wire) - 1))] = data.draw(some.integers(0, 255))
+        assert _read(layouts.unpack, bytes(wire)) == _read(frames.unpack_table, bytes(wire))
+
+
+def _read(unpack: Callable[[bytes, int], Any], wire: bytes) -> Any:
+    try:
+        found, end = unpack(wire, 0)
+    except (ValueError, IndexError, OverflowError, struct.error, OSError, ArithmeticError):
+        return None
+    return _shape(found), end
+
+
+def test_a_program_of_ever_new_headers_is_read_without_being_remembered() -> None:
+    layouts = frames.Layouts()
+    for number in range(2 * frames.Layouts.MOST):
+        headers = {f"x{number}": number, "id": "t"}
+        assert layouts.unpack(frames.pack_table(headers), 0)[0] == headers
+
+
+def test_a_name_that_stands_twice_has_its_last_value() -> None:
+    layouts, field = frames.Layouts(), b"\x01at\x00" + b"\x01at\x01"
+    for _ in range(3):
+        assert layouts.unpack(len(field).to_bytes(4, "big") + field, 0)[0] == {"a": True}
+
+
+@pytest.mark.parametrize("size", [6, 7, 11, 13])
+def test_a_table_ends_where_it_says(size: int) -> None:
+    wire = size.to_bytes(4, "big") + b"\x01aS\x00\x00\x00\x05hello"
+    with pytest.raises((ValueError, IndexError, struct.error)):
+        frames.unpack_table(wire, 0)
 
 
 def test_every_property_comes_out_as_it_went_in() -> None:

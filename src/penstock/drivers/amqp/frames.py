@@ -5,7 +5,7 @@ Written by hand for the twenty methods that are used here, because encoding and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from struct import Struct, error
@@ -113,11 +113,11 @@ def unpack_properties(frame: bytes) -> tuple[int, dict[str, Any], dict[str, Any]
                 found[key] = frame[at]
                 at += 1
             elif kind == "F":
-                headers, at = unpack_table(frame, at)
+                headers, at = _layouts.unpack(frame, at)
             else:
                 (found[key],) = _LONGLONG.unpack_from(frame, at)
                 at += 8
-    except (error, IndexError, ValueError, OverflowError) as fault:
+    except (error, IndexError, ValueError, OverflowError, OSError) as fault:
         raise Malformed(f"a content header: {fault}") from fault
     return size, found, headers
 
@@ -238,7 +238,14 @@ def unpack_table(data: bytes, at: int) -> tuple[dict[str, Any], int]:
             found[key], at = None, stop + 1
         else:
             found[key], at = unpack_value(data, stop)
-    return found, end
+    return found, _ended(data, at, end)
+
+
+def _ended(data: bytes, at: int, end: int) -> int:
+    """`end`, where what was read up to `at` is to end."""
+    if at != end or end > len(data):
+        raise ValueError("a table or list that does not end where it says")
+    return end
 
 
 _NAMES: dict[bytes, str] = {}  # a few names come all the time
@@ -290,7 +297,7 @@ def _read_list(data: bytes, at: int) -> tuple[list[Any], int]:
     while at < end:
         value, at = unpack_value(data, at)
         found.append(value)
-    return found, end
+    return found, _ended(data, at, end)
 
 
 def _read_decimal(data: bytes, at: int) -> tuple[Decimal, int]:
@@ -312,3 +319,111 @@ _READERS: dict[int, Callable[[bytes, int], tuple[Any, int]]] = {
     ord("D"): _read_decimal,
     ord("T"): _read_time,
 }
+
+
+# ----------------------------------------------------------------------------------------------------------- layouts
+
+
+class Layout:
+    """Tables of the same names in the same order: the bytes that were the same in all so far, and what varies."""
+
+    __slots__ = ("copied", "fields", "fixed", "tail", "varying")
+
+    def __init__(self, fields: list[tuple[str, bytes, bytes]], varying: Container[str] = ()) -> None:
+        """`fields`: name, the bytes of the name, those of the value; `varying`: the names of values that are read."""
+        self.fields = fields
+        self.fixed: dict[str, Any] = {}
+        self.copied: list[tuple[str, Callable[[], Any]]] = []  # each message is to have its own
+        self.varying: list[tuple[str, bytes, int]] = []  # name, the bytes before the value, how many they are
+        before = b""
+        for key, named, raw in fields:
+            value, _ = unpack_value(raw, 0)
+            self.fixed[key] = value
+            before += named
+            if key in varying or _nested(value):
+                self.varying.append((key, before, len(before)))
+                before = b""
+                continue
+            before += raw
+            if isinstance(value, (list, dict)):
+                self.copied.append((key, value.copy))
+        self.tail = before
+
+    def with_(self, fields: list[tuple[str, bytes, bytes]]) -> Layout:
+        """The layout that this table of the same names has, too."""
+        known = {key for key, _, _ in self.varying}
+        return Layout(
+            fields, known.union(mine[0] for mine, its in zip(self.fields, fields, strict=True) if mine != its)
+        )
+
+    def read(self, table: bytes) -> dict[str, Any] | None:
+        """What is in a table; None if it is not of this layout."""
+        found, at = self.fixed.copy(), 0
+        try:
+            for key, before, length in self.varying:
+                if not table.startswith(before, at):
+                    return None
+                at += length
+                if table[at] == 0x53:  # S
+                    start = at + 5
+                    at = start + _LONG.unpack_from(table, at + 1)[0]
+                    found[key] = table[start:at].decode()
+                else:
+                    found[key], at = unpack_value(table, at)
+        except (error, IndexError, ValueError, OverflowError, OSError):  # the full look says what it is
+            return None
+        if at > len(table) or table[at:] != self.tail:
+            return None
+        for key, copy in self.copied:
+            found[key] = copy()
+        return found
+
+
+class Layouts:
+    """Reads tables by the layout of the last one: a program's messages have the same headers, few of which vary."""
+
+    MOST: Final = 64
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], Layout] = {}
+        self._last = Layout([])
+
+    def unpack(self, data: bytes, at: int) -> tuple[dict[str, Any], int]:
+        """As `unpack_table`."""
+        (size,) = _LONG.unpack_from(data, at)
+        end = at + 4 + size
+        table = data[at + 4 : end]
+        found = self._last.read(table)
+        if found is None:
+            found, _ = unpack_table(data, at)
+            self._learn(tuple(found), table)
+        return found, end
+
+    def _learn(self, names: tuple[str, ...], table: bytes) -> None:
+        known = self._known.get(names)
+        if known is not None and known is not self._last:
+            self._last = known
+        elif known is not None or len(self._known) < self.MOST:
+            fields = _fields(table)
+            if len(fields) == len(names):  # else a name stands in it twice
+                self._last = self._known[names] = Layout(fields) if known is None else known.with_(fields)
+
+
+_layouts = Layouts()
+
+
+def _fields(table: bytes) -> list[tuple[str, bytes, bytes]]:
+    """Of each field the name, the bytes of the name, those of the value."""
+    at, found = 0, []
+    while at < len(table):
+        key, stop = text(table, at)
+        _, end = unpack_value(table, stop)
+        found.append((key, table[at:stop], table[stop:end]))
+        at = end
+    return found
+
+
+def _nested(value: Any) -> bool:
+    """Whether a copy would share something with it that can be changed."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(isinstance(each, (dict, list)) for each in inner)
