@@ -5,7 +5,7 @@
 -- 9 6 3: our lanes; 0: the queue itself; a b c: kombu's lists, which Celery's producers use. The order of serving.
 local LEVELS = {"9", "6", "3", "0", "a", "b", "c"}
 local STEP = {a = "3", b = "6", c = "9"}
-local HEAD = '{"properties":{"delivery_tag":"'
+local HEAD = '^{"properties":{"delivery_tag":"([%w_.:@=~%-]*)"'
 local UNACKED, INDEX = K .. "unacked", K .. "unacked_index"
 local CHUNK = 1000
 local CLOCKS = 60 -- seconds by which the clocks of two publishers may differ
@@ -16,21 +16,13 @@ local function list_of(level, queue)
   return P .. "lane:" .. level .. ":" .. queue
 end
 
--- the tag that stands in a message from here on, if it may be part of a name
-local function tag_at(message, from)
-  local stop = message:find('"', from, true)
-  local tag = stop and stop - from < 200 and message:sub(from, stop - 1)
-  return tag and not tag:find("[^%w_.:@=~%-]") and tag or nil
-end
-
--- the tag of a message, and whether it is of ours
+-- the tag of a message, if it may be part of a name, and whether it is of ours
 local function tag_of(message)
-  if message:sub(1, #HEAD) == HEAD then
-    local tag = tag_at(message, #HEAD + 1)
-    if tag then return tag, true end
-  end
-  local from, to = message:find('"delivery_tag": "', 1, true)
-  return from and tag_at(message, to + 1) or "?" .. redis.sha1hex(message), false
+  local ours = message:match(HEAD)
+  if ours and #ours < 200 then return ours, true end
+  local tag = message:match('"delivery_tag": "(.-)"')
+  if tag and (#tag >= 200 or tag:find("[^%w_.:@=~%-]")) then tag = nil end
+  return tag or "?" .. redis.sha1hex(message), false
 end
 
 -- a command with many values, in as many as it takes; the last one's answer
