@@ -215,7 +215,8 @@ def _next_due(connection: sqlite3.Connection, queues: Sequence[str]) -> float | 
 
 
 def _row(message: Message, head: bytes, now: float) -> tuple[Any, ...]:
-    due = message.due if message.due is not None and message.due > now else None
+    """Without None and bytes: sqlite3 looks for adapters of each of them, which takes longer than to bind it."""
+    due = message.due if message.due is not None and message.due > now else 0
     step = priority_step(message.priority)
     return (
         int(now * MICROSECONDS),
@@ -223,9 +224,9 @@ def _row(message: Message, head: bytes, now: float) -> tuple[Any, ...]:
         step,
         message.priority,
         due,
-        message.task_id or None,
-        head,
-        message.body,
+        message.task_id,
+        bytearray(head),
+        bytearray(message.body),
     )
 
 

@@ -29,8 +29,8 @@ CREATE TABLE IF NOT EXISTS queues (
 INSERT OR IGNORE INTO queues (name) VALUES (?);
 
 -- name: publish
-INSERT INTO messages (id, queue, step, priority, due, task_id, head, body) 
-VALUES (max(?, 1 + ifnull((SELECT max(id) FROM messages), 0)), ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO messages (id, queue, step, priority, due, task_id, head, body)
+VALUES (max(?, 1 + ifnull((SELECT max(id) FROM messages), 0)), ?, ?, ?, nullif(?, 0), nullif(?, ''), ?, ?);
 
 -- name: paused
 SELECT name FROM queues WHERE paused;

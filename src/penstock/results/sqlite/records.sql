@@ -127,7 +127,7 @@ WHERE task_id = ?6 AND generation <= ?7 AND cancel = '' AND finished_at IS NULL;
 -- (the row of values is there as often as there are endings; one without a task ends none)
 UPDATE records SET
     state = column1, finished_at = column2, started_at = coalesce(column3, started_at), worker = column4, pid = column5,
-    result = column6, traceback = column7, deliveries = max(deliveries, column8), lease = NULL, owed = NULL
+    result = column6, traceback = nullif(column7, ''), deliveries = max(deliveries, column8), lease = NULL, owed = NULL
 FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) WHERE task_id = column9 AND generation <= column10 AND finished_at IS NULL;
 
 -- name: retry

@@ -58,10 +58,10 @@ def _row(record: Record) -> tuple[Any, ...]:
 
 
 def _payload(message: Message) -> tuple[Any, ...]:
-    """The message, and what of it is searched."""
+    """The message, and what of it is searched; not as bytes, of which sqlite3 looks for adapters at length."""
     text = arguments_text(message)
     here = message.body[1 : len(text) + 1] == text
-    return (head_of(message), message.body, len(text) if here else 0, "" if here else text)
+    return bytearray(head_of(message)), bytearray(message.body), len(text) if here else 0, "" if here else text
 
 
 def attempts_text(attempts: Sequence[Attempt]) -> str | None:

@@ -97,7 +97,7 @@ def _all_at_once(connection: sqlite3.Connection, endings: Sequence[Ending]) -> b
     if len(set(given[_TASK_ID::_WIDTH])) < len(endings):
         return False
     size = 1 << (len(endings) - 1).bit_length()  # few sizes, for each is a statement of its own
-    given += (None,) * (_WIDTH * (size - len(endings)))
+    given += ("",) * (_WIDTH * (size - len(endings)))
     connection.execute("SAVEPOINT finish")
     done = connection.execute(_finishing(size), given).rowcount == len(endings)
     if not done:
@@ -136,8 +136,8 @@ def _ending(ends: Ending) -> tuple[Any, ...]:
         ends.started_at,
         ends.worker,
         ends.pid,
-        ends.result,
-        ends.traceback,
+        None if ends.result is None else bytearray(ends.result),  # see rows._payload
+        ends.traceback or "",
         ends.deliveries,
         *_name(ends.delivery),
     )
