@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import pytest
 from penstock.core.errors import Unavailable
 from penstock.core.step import commit
 from penstock.drivers.sqlite import SQLite
+from penstock.drivers.sqlite.haste import AT_ONCE
 from tests.integration.sqlite.calling import add, called, driver, fail, until, values
 
 
@@ -230,3 +232,38 @@ class TestBlockingMode:
         assert len(interrupted) == 1
         assert sorted(called(values(on))) == sorted(set(range(6)) - set(interrupted))
         called(on.close())
+
+
+class TestHaste:
+    """The file's lock is never held while a thread that computes keeps the interpreter's lock for 5 ms at a time."""
+
+    async def test_threads_switch_at_once_during_a_transaction(self, tmp_path: Path, usual: float) -> None:
+        on = driver(tmp_path)
+        assert await on.write(lambda _: sys.getswitchinterval()) == pytest.approx(AT_ONCE)
+        await on.close()
+        assert sys.getswitchinterval() == usual
+
+    async def test_and_as_usual_after_one_that_fails(self, tmp_path: Path, usual: float) -> None:
+        on = driver(tmp_path)
+        with pytest.raises(LookupError):
+            await fail(on)
+        await on.close()
+        assert sys.getswitchinterval() == usual
+
+    def test_of_several_files_the_last_to_be_through_sets_it_back(self, tmp_path: Path, usual: float) -> None:
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+        with occupied(driver(tmp_path / "a", blocking=True)):
+            with occupied(driver(tmp_path / "b", blocking=True)):
+                pass
+            assert sys.getswitchinterval() == pytest.approx(AT_ONCE)
+        assert sys.getswitchinterval() == usual
+
+
+@pytest.fixture
+def usual() -> Iterator[float]:
+    """What the program has set."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.003)
+    yield sys.getswitchinterval()
+    sys.setswitchinterval(before)

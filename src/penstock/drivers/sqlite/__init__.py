@@ -7,6 +7,7 @@ place         which file systems can hold it
 lock          processes take turns at writing
 transactions  group commit and reads
 lanes         who executes: a thread beside the event loop, or the caller
+haste         whoever holds the lock of the file gets that of the interpreter
 wake          listeners in all processes
 enlist        steps in transactions of others
 errors        SQLite's errors as ours

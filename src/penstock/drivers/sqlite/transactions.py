@@ -13,6 +13,7 @@ from typing import Any
 from penstock.core.step import Step
 from penstock.drivers.sqlite.errors import translated
 from penstock.drivers.sqlite.file import WAL_LIMIT, File, patiently, stuck
+from penstock.drivers.sqlite.haste import haste
 from penstock.drivers.sqlite.wake import Wakes
 
 #: how often (in transactions) the size of the WAL is looked at, and how long (ms) readers are waited for to cut it
@@ -100,6 +101,10 @@ class Writer(Transactor):
         self._cut_at = WAL_LIMIT
 
     def execute(self, jobs: Sequence[Job]) -> None:
+        with haste():
+            self._execute(jobs)
+
+    def _execute(self, jobs: Sequence[Job]) -> None:
         try:
             connection = self._begin()
         except Exception as error:  # whatever keeps the transaction from beginning is the answer to every job
@@ -113,7 +118,7 @@ class Writer(Transactor):
                 jobs[0].fail(self._translated(error))
                 return
             for job in jobs:
-                self.execute((job,))
+                self._execute((job,))
             return
         if self._wakes.listened():
             topics = {topic for job in jobs for step in job.steps for topic in step.wakes.split()}
