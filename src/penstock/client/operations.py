@@ -285,13 +285,14 @@ async def wait(
 ) -> dict[str, Record]:
     """The records of those tasks that have ended, when all have or `timeout` seconds have passed. Nothing is polled."""
     deadline = None if timeout is None else clock() + timeout
-    ended: dict[str, Record] = await _ended(backends, task_ids)
+    records = backends.results.records
+    ended: dict[str, Record] = await records.ended(task_ids)
     if len(ended) == len(set(task_ids)):
         return ended
-    watch = backends.results.records.watch(task_ids)
+    watch = records.watch(task_ids)
     try:
         while True:
-            ended |= await _ended(backends, [task_id for task_id in task_ids if task_id not in ended])
+            ended |= await records.ended([task_id for task_id in task_ids if task_id not in ended])
             left = None if deadline is None else deadline - clock()
             if len(ended) == len(set(task_ids)) or (left is not None and left <= 0):
                 return ended
@@ -358,10 +359,3 @@ async def _ask_owners(backends: Backends, tasks: Sequence[_Marked], terminate: b
     for owner, task_ids in owners.items():
         letter = Command(id=new_id(), method="cancel", arguments={"task_ids": task_ids, "terminate": terminate})
         await backends.results.mailbox.send(owner, letter)
-
-
-async def _ended(backends: Backends, task_ids: Sequence[str]) -> dict[str, Record]:
-    records = backends.results.records
-    standing = await records.check(task_ids)
-    ended = [task_id for task_id, each in standing.items() if each.state in ENDED]
-    return dict(await records.get(ended)) if ended else {}

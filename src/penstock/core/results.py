@@ -57,6 +57,10 @@ class Records(ABC):
         """The records that exist, by id."""
 
     @abstractmethod
+    def ended(self, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
+        """The records of those that have ended, by id: what one who waits for results asks, and asks again."""
+
+    @abstractmethod
     def check(self, task_ids: Sequence[str]) -> Step[dict[str, Standing]]:
         """The standing of those that exist, by id: the cheap question before a run."""
 

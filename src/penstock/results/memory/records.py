@@ -49,6 +49,14 @@ class MemoryRecords(Records):
         """Read the records that exist."""
         return self._read(lambda rows: {row.record.task_id: handed_out(row.record) for row in rows.known(task_ids)})
 
+    def ended(self, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
+        """Read the records of those that have ended."""
+
+        def ended(rows: Rows) -> dict[str, Record]:
+            return {row.record.task_id: handed_out(row.record) for row in rows.known(task_ids) if row.ended}
+
+        return self._read(ended)
+
     def check(self, task_ids: Sequence[str]) -> Step[dict[str, Standing]]:
         """Read the standing of those that exist."""
         return self._read(lambda rows: {row.record.task_id: _standing(row, rows) for row in rows.known(task_ids)})

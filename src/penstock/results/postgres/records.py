@@ -53,12 +53,11 @@ class PostgresRecords(Records):
 
     def get(self, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
         """Read the records that exist."""
-        ids = list(task_ids)
+        return self._read("get", task_ids)
 
-        async def get(session: Session) -> dict[str, Record]:
-            return {row[1]: record_of(row) for row in await session.rows(self._sql["get"], ids)}
-
-        return self._driver.read(get)
+    def ended(self, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
+        """Read the records of those that have ended."""
+        return self._read("get_ended", task_ids)
 
     def check(self, task_ids: Sequence[str]) -> Step[dict[str, Standing]]:
         """Read the standing of those that exist."""
@@ -231,6 +230,14 @@ class PostgresRecords(Records):
         """Wake on every change: a wake-up too many costs a look."""
         del task_ids
         return self._driver.listen(RECORDS)
+
+    def _read(self, statement: str, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
+        ids = list(task_ids)
+
+        async def read(session: Session) -> dict[str, Record]:
+            return {row[1]: record_of(row) for row in await session.rows(self._sql[statement], ids)}
+
+        return self._driver.read(read)
 
     def _change(self, work: Callable[[Session], Awaitable[Any]]) -> Step[Any]:
         """A write that the feed tells of."""

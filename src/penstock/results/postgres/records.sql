@@ -83,6 +83,10 @@ SELECT task_id, submitter, created_at FROM penstock.records WHERE task_id = ANY(
 -- name: get
 SELECT {columns} FROM penstock.records {paid} WHERE task_id = ANY($1::text[]);
 
+-- name: get_ended
+SELECT {columns} FROM penstock.records {paid}
+WHERE task_id = ANY($1::text[]) AND state IN ('SUCCESS', 'FAILURE', 'REVOKED');
+
 -- name: get_seqs
 SELECT {columns} FROM penstock.records {paid}
 WHERE records.seq = ANY($1::bigint[]) ORDER BY records.seq DESC;

@@ -147,13 +147,14 @@ function steps.create(from, to)
 end
 
 -- id…: for each its fields, its message, what Celery's clients see of it
+local function record_row(id)
+  local fields, meta = call("HGETALL", key(id)), call("GET", META .. id)
+  return (#fields > 0 or meta) and {id, fields, call("GET", P .. "message:" .. id), meta} or nil
+end
+
 function steps.get(from, to)
   local found = {}
-  for at = from, to do
-    local id = ARGV[at]
-    local fields, meta = call("HGETALL", key(id)), call("GET", META .. id)
-    if #fields > 0 or meta then found[#found + 1] = {id, fields, call("GET", P .. "message:" .. id), meta} end
-  end
+  for at = from, to do found[#found + 1] = record_row(ARGV[at]) end
   return found
 end
 
@@ -161,6 +162,16 @@ end
 local function by_celery(id)
   local state = call("GETRANGE", META .. id, 0, 24):match('^{"status": "(%u+)"')
   return state and OVER[state] and state
+end
+
+-- the rows of those that have ended
+function steps.ended(from, to)
+  local found = {}
+  for at = from, to do
+    local id = ARGV[at]
+    if OVER[call("HGET", key(id), "s")] or by_celery(id) then found[#found + 1] = record_row(id) end
+  end
+  return found
 end
 
 -- for each task how it stands: 1 where it waits for its first run, as most do, false where there is no record; otherwise

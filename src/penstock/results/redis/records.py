@@ -59,12 +59,11 @@ class RedisRecords(Records):
 
     def get(self, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
         """Read the records that exist; of a task that only Celery knows, what it told its clients."""
+        return self._read("get", task_ids)
 
-        def work(transaction: Transaction) -> Answer:
-            answer = self._rows(task_ids)(transaction)
-            return lambda replies: {record.task_id: record for record in map(_seen, answer(replies))}
-
-        return self._driver.step(work)
+    def ended(self, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
+        """Read the records of those that have ended, at a Celery worker's too."""
+        return self._read("ended", task_ids)
 
     def check(self, task_ids: Sequence[str]) -> Step[dict[str, Standing]]:
         """Read the standing of those that exist."""
@@ -309,12 +308,19 @@ class RedisRecords(Records):
         own = [self._driver.channel(f"task.{task_id}") for task_id in task_ids]
         return self._driver.listen_to([*own, *(meta.key(self._driver.address.prefix, each) for each in task_ids)])
 
+    def _read(self, name: str, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
+        def work(transaction: Transaction) -> Answer:
+            answer = self._rows(task_ids, name)(transaction)
+            return lambda replies: {record.task_id: record for record in map(_seen, answer(replies))}
+
+        return self._driver.step(work)
+
     @staticmethod
-    def _rows(task_ids: Sequence[str]) -> Callable[[Transaction], Callable[[list[Any]], list[Any]]]:
+    def _rows(task_ids: Sequence[str], name: str = "get") -> Callable[[Transaction], Callable[[list[Any]], list[Any]]]:
         ids = list(dict.fromkeys(task_ids))
 
         def work(transaction: Transaction) -> Callable[[list[Any]], list[Any]]:
-            places = _in_portions(transaction, "get", ids)
+            places = _in_portions(transaction, name, ids)
             return lambda replies: [row for place in places for row in replies[place]]
 
         return work

@@ -46,11 +46,11 @@ class SQLiteRecords(Records):
 
     def get(self, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
         """Read the records that exist."""
+        return self._read("get", task_ids)
 
-        def get(connection: sqlite3.Connection) -> dict[str, Record]:
-            return {record.task_id: record for record in records_of(connection.execute(SQL["get"], _ids(task_ids)))}
-
-        return self._driver.read(get)
+    def ended(self, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
+        """Read the records of those that have ended."""
+        return self._read("get_ended", task_ids)
 
     def check(self, task_ids: Sequence[str]) -> Step[dict[str, Standing]]:
         """Read the standing of those that exist."""
@@ -231,6 +231,14 @@ class SQLiteRecords(Records):
         """Wake on every change: a wake-up too many costs a look."""
         del task_ids
         return self._driver.listen(RECORDS)
+
+    def _read(self, statement: str, task_ids: Sequence[str]) -> Step[dict[str, Record]]:
+        given = _ids(task_ids)
+
+        def read(connection: sqlite3.Connection) -> dict[str, Record]:
+            return {record.task_id: record for record in records_of(connection.execute(SQL[statement], given))}
+
+        return self._driver.read(read)
 
     def _change(self, work: Callable[[sqlite3.Connection], T]) -> Step[T]:
         """A write that the feed tells of."""

@@ -95,6 +95,10 @@ SELECT task_id, seq, submitter, created_at FROM records WHERE task_id IN (SELECT
 SELECT records.*, head, body FROM records JOIN payloads USING (seq)
 WHERE task_id IN (SELECT value FROM json_each(:ids));
 
+-- name: get_ended
+SELECT records.*, head, body FROM records JOIN payloads USING (seq)
+WHERE task_id IN (SELECT value FROM json_each(:ids)) AND +state IN ('SUCCESS', 'FAILURE', 'REVOKED');
+
 -- name: get_seqs
 SELECT records.*, head, body FROM records JOIN payloads USING (seq)
 WHERE seq IN (SELECT value FROM json_each(:seqs)) ORDER BY seq DESC;

@@ -84,6 +84,15 @@ class TestCreating:
             assert found == {one.task_id: one, two.task_id: two}
             assert await results.records.get([]) == {}
 
+    async def test_those_that_have_ended_are_read_alone(self, harness: Harness) -> None:
+        async with harness.results() as results:
+            states = (PENDING, RECEIVED, STARTED, RETRY, SUCCESS, FAILURE, REVOKED)
+            every = await created(results, *(record(state=state) for state in states))
+            ids = [each.task_id for each in every]
+            assert await results.records.ended([*ids, "unknown"]) == {each.task_id: each for each in every[4:]}
+            assert await results.records.ended(ids[:4]) == {}
+            assert await results.records.ended([]) == {}
+
     async def test_many_are_created_and_read_at_once(self, harness: Harness) -> None:
         async with harness.results() as results:
             many = await created(results, *(record() for _ in range(1000)))
