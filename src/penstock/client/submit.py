@@ -7,7 +7,8 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from penstock.client.backends import Backends
 from penstock.core.errors import SubmitError, TaskIdTaken, Unavailable
@@ -20,9 +21,8 @@ _MOST = 100  # submissions in one commit, save where one call brings more
 _LARGEST = 4 * 1024 * 1024  # bytes of bodies in one commit, save where one call brings more
 
 
-@dataclass(slots=True)
-class Submission:
-    """A task, validated and encoded; nothing sent yet."""
+class Submission(msgspec.Struct, gc=False):
+    """A task, validated and encoded; nothing sent yet. No more than its record is it part of a cycle."""
 
     record: Record
     message: Message

@@ -32,8 +32,11 @@ class Attempt:
     traceback: str | None = None
 
 
-class Record(msgspec.Struct, kw_only=True):
-    """All that is known of one task. Times are unix seconds (UTC)."""
+class Record(msgspec.Struct, kw_only=True, gc=False):
+    """All that is known of one task. Times are unix seconds (UTC).
+
+    Nothing in it leads back to it, so the collector of cycles need not know of it: thousands are made together.
+    """
 
     task_id: str
     task: str
