@@ -15,13 +15,14 @@ from penstock.core.message import Delivery, Message, Standing, priority_step
 from penstock.core.opening import Opener
 from penstock.core.step import Step
 from penstock.drivers import sqlfile
-from penstock.drivers.postgres import Part, Postgres, Session, Statement, array, open_driver
+from penstock.drivers.postgres import Part, Postgres, Session, Statement, columns, open_driver
 
 _SQL: Final = sqlfile.load("penstock.brokers", "sql/postgres.sql")
 #: the topic that wakes consumers
 MESSAGES: Final = "messages"
 #: the columns that are published
 _NAMES: Final = ("queue", "step", "priority", "due", "task_id", "head", "body")
+_NOTHING: Final = (None,) * len(_NAMES)
 #: PostgreSQL's own limit on a message of its protocol (1 GiB), less what the row needs besides
 _LARGEST: Final = (1 << 30) - (1 << 20)
 #: seconds after which to look again at messages that somebody else is claiming at this moment
@@ -36,23 +37,35 @@ class PostgresBroker(Broker):
     def __init__(self, driver: Postgres) -> None:
         self.driver: Postgres = driver
         self._sql = driver.statements(_SQL)
+        # Should the transaction be undone after all, a claim puts the queue there, and until then its messages show it.
+        self._met: set[str] = set()  #: queues that were published to, and so are known
 
     def publish(self, messages: Sequence[Message]) -> Step[None]:
         """Put messages into their queues."""
         for message in messages:
             if len(message.body) > _LARGEST:
                 raise MessageTooLarge(len(message.body), _LARGEST)
-        columns = _columns(messages)
+        rows = [_row(message) for message in messages]
 
         async def published(_session: Session, _rows: Rows) -> None:
-            pass
+            self._met.update(row[0] for row in rows)
 
-        statement, given = Statement("publish", self._sql["publish"]), (self.driver.now, *map(array, columns))
-        return Part(self.driver, statement, given, published, wakes=MESSAGES, plain=lambda: self._plain(columns))
+        if len(rows) == 1 and rows[0][0] in self._met:
+            statement, given = Statement("publish", self._sql["publish_one"]), rows[0]
+        else:
+            statement, given = Statement("publish", self._sql["publish"]), tuple(columns(rows or [_NOTHING]))
+        return Part(
+            self.driver,
+            statement,
+            (self.driver.now, *given),
+            published,
+            wakes=MESSAGES,
+            plain=lambda: self._plain(rows),
+        )
 
-    def _plain(self, columns: Sequence[Sequence[Any]]) -> str:
+    def _plain(self, values: Sequence[Sequence[Any]]) -> str:
         """The same for connections of others: a function of the database, given JSON."""
-        rows = [dict(zip(_NAMES, row, strict=True)) for row in zip(*columns, strict=True)]
+        rows = [dict(zip(_NAMES, each, strict=True)) for each in values]
         for row in rows:
             row["head"], row["body"] = row["head"].hex(), row["body"].hex()
         return self._sql["enlist"].format(dumps(rows, where="messages").hex())
@@ -189,15 +202,15 @@ class PostgresConsumer(ClaimingConsumer):
         return due if due is None else float(due)
 
 
-def _columns(messages: Sequence[Message]) -> tuple[list[Any], ...]:
+def _row(message: Message) -> tuple[Any, ...]:
     return (
-        [message.queue for message in messages],
-        [priority_step(message.priority) for message in messages],
-        [message.priority for message in messages],
-        [message.due for message in messages],
-        [message.task_id or None for message in messages],
-        [head_of(message) for message in messages],
-        [message.body for message in messages],
+        message.queue,
+        priority_step(message.priority),
+        message.priority,
+        message.due,
+        message.task_id or None,
+        head_of(message),
+        message.body,
     )
 
 

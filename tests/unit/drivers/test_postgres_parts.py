@@ -11,7 +11,7 @@ from penstock.brokers.postgres import open_broker
 from penstock.core.message import Delivery, Message
 from penstock.core.states import RETRY
 from penstock.core.step import Step
-from penstock.drivers.postgres import Part, array, open_driver
+from penstock.drivers.postgres import Part, columns, open_driver
 from penstock.drivers.postgres.parts import whole
 from penstock.results.postgres import open_results
 from penstock.testing.conformance.results.samples import ending, record
@@ -35,12 +35,19 @@ def steps() -> dict[str, Step[Any]]:
         "finish": records.finish([ending(each) for each in taken], "lease"),
         "settle": taker.settle(taken),
         "claim": taker.claim(["default"], 100),
+        "create one": records.create(made[:1]),
     }
 
 
 @pytest.mark.parametrize(
     "names",
-    [("create", "publish"), ("finish", "settle", "claim"), ("claim", "settle"), ("publish", "finish", "settle")],
+    [
+        ("create", "publish"),
+        ("create one", "publish"),
+        ("finish", "settle", "claim"),
+        ("claim", "settle"),
+        ("publish", "finish", "settle"),
+    ],
 )
 def test_the_parameters_are_numbered_through_and_no_name_comes_twice(
     steps: dict[str, Step[Any]], names: tuple[str, ...]
@@ -79,6 +86,22 @@ async def test_without_a_claim_the_answer_is_how_many_were_woken(steps: dict[str
     assert await made.answers(None, [(1,)]) == (1, [None, None])
 
 
+async def test_what_alone_goes_to_a_queue_that_is_known_does_not_declare_it(steps: dict[str, Step[Any]]) -> None:
+    broker, message = open_broker(_URL), record().message
+    first = whole([broker.publish([message])], "shop")
+    assert first is not None
+    await first.answers(None, [(0,)])
+    again = whole([steps["create one"], broker.publish([message])], "shop")
+    assert again is not None
+    assert ("shop.queues" in first.text, "shop.queues" in again.text) == (True, False)
+    assert {int(number) for number in re.findall(r"\$(\d+)", again.text)} == set(
+        range(1, len(again.given([], [], [])) + 1)
+    )
+    other = whole([broker.publish([record(queue="other").message])], "shop")
+    assert other is not None
+    assert "shop.queues" in other.text
+
+
 async def test_what_fails_after_the_commit_is_the_error_of_one_part_only(steps: dict[str, Step[Any]]) -> None:
     claim = steps["claim"]
     assert isinstance(claim, Part)
@@ -115,5 +138,4 @@ def test_what_a_statement_cannot_do_at_once_is_no_part() -> None:
 
 
 def test_a_column_without_any_value_is_left_out() -> None:
-    assert array((None, None)) is None
-    assert array((None, 0)) == (None, 0)
+    assert columns([(None, None), (None, 0)]) == [None, (None, 0)]

@@ -1,5 +1,5 @@
 -- Messages that wait in PostgreSQL, or are with a worker. $1 is the time, NULL for the server's own, where one is needed.
--- `publish`, `settle` and `claim` may be parts of one statement (drivers/postgres/parts.py).
+-- `publish`, `publish_one`, `settle` and `claim` may be parts of one statement (drivers/postgres/parts.py).
 
 -- name: publish
 WITH met AS (
@@ -12,6 +12,16 @@ WITH met AS (
     SELECT queue, step, priority, penstock.moment($1), CASE WHEN due > penstock.moment($1) THEN due END, task_id, head, body
     FROM unnest($2::text[], $3::smallint[], $4::int[], $5::float8[], $6::text[], $7::bytea[], $8::bytea[])
     AS each (queue, step, priority, due, task_id, head, body)
+)
+SELECT true AS well;
+
+-- name: publish_one
+-- The same for one message, to a queue that is known: values cost the server less than a function's rows, and us less
+-- than arrays.
+WITH sent AS (
+    INSERT INTO penstock.messages (queue, step, priority, published, due, task_id, head, body) VALUES (
+        $2, $3, $4, penstock.moment($1), CASE WHEN $5::float8 > penstock.moment($1) THEN $5 END, $6, $7, $8
+    )
 )
 SELECT true AS well;
 

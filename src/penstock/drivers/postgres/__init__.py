@@ -24,7 +24,7 @@ if find_spec("asyncpg") is None:
     )
 
 from penstock.drivers.postgres.driver import Postgres, open_driver
-from penstock.drivers.postgres.link import Session, array
+from penstock.drivers.postgres.link import Session, columns
 from penstock.drivers.postgres.parts import Part, Statement
 
-__all__ = ["Part", "Postgres", "Session", "Statement", "array", "open_driver"]
+__all__ = ["Part", "Postgres", "Session", "Statement", "columns", "open_driver"]

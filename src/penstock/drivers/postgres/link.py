@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
@@ -146,9 +146,9 @@ class Link:
             connection.terminate()
 
 
-def array(values: Sequence[Any]) -> Sequence[Any] | None:
-    """A parameter for `unnest` beside others: None where no row has a value, which is NULL, too, and costs nothing."""
-    return None if values.count(None) == len(values) else values
+def columns(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any] | None]:
+    """Rows, at least one, as the columns that `unnest` takes; NULL, which costs nothing, where no row has a value."""
+    return [None if column.count(None) == len(column) else column for column in zip(*rows, strict=True)]
 
 
 def closed(shown: str) -> Unavailable:

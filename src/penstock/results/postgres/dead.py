@@ -12,8 +12,8 @@ from penstock.core.record import DeadLetter
 from penstock.core.results import DeadLetters
 from penstock.core.step import Step
 from penstock.drivers import sqlfile
-from penstock.drivers.postgres import Postgres, Session
-from penstock.results.postgres.rows import columns, packed, unpacked
+from penstock.drivers.postgres import Postgres, Session, columns
+from penstock.results.postgres.rows import packed, unpacked
 
 _SQL: Final = sqlfile.load("penstock.results.postgres", "dead.sql")
 #: the columns between detail and head, by the letter's fields

@@ -9,9 +9,8 @@ from penstock.core.record import LogPiece
 from penstock.core.results import Logs
 from penstock.core.step import Step
 from penstock.drivers import sqlfile
-from penstock.drivers.postgres import Postgres, Session
+from penstock.drivers.postgres import Postgres, Session, columns
 from penstock.results.postgres.records import RECORDS
-from penstock.results.postgres.rows import columns
 
 _SQL: Final = sqlfile.load("penstock.results.postgres", "logs.sql")
 

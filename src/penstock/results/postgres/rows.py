@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from penstock.core.head import head_of, message_of
 from penstock.core.message import Message
 from penstock.core.record import Attempt, Change, Record
 from penstock.core.search import arguments_text
-from penstock.drivers.postgres import array
+from penstock.drivers.postgres import columns
 
 #: the fields of a record that stand in the statement `create` as they are, in its order, with `owed` after them
 _PLAIN: Final = (
@@ -34,9 +34,9 @@ def plain(record: Record) -> bool:
     return _touched(record) == _UNTOUCHED and not record.children and not record.attempts
 
 
-def submissions(records: Sequence[Record]) -> list[Sequence[Any] | None]:
-    """The columns of the statement `submit`."""
-    return columns((*_submitted(record), _owed(record), *payload(record.message)) for record in records)
+def submission(record: Record) -> tuple[Any, ...]:
+    """What the statement `submit_one` takes; `submit` takes columns of it."""
+    return (*_submitted(record), _owed(record), *payload(record.message))
 
 
 def enlisted(records: Sequence[Record]) -> bytes:
@@ -62,11 +62,6 @@ def creations(records: Sequence[Record]) -> list[Sequence[Any] | None]:
         )
         for record in records
     )
-
-
-def columns(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any] | None]:
-    """Rows, which must not be none, as the columns that `unnest` takes."""
-    return [array(column) for column in zip(*rows, strict=True)]
 
 
 def _owed(record: Record) -> float | None:

@@ -14,8 +14,8 @@ from penstock.core.message import Delivery
 from penstock.core.record import Attempt, Ending, Record, Start
 from penstock.core.states import RETRY
 from penstock.drivers import sqlfile
-from penstock.drivers.postgres import Postgres, Session, Statement
-from penstock.results.postgres.rows import attempts_packed, columns, creations, packed, payload, plain, submissions
+from penstock.drivers.postgres import Postgres, Session, Statement, columns
+from penstock.results.postgres.rows import attempts_packed, creations, packed, payload, plain, submission
 
 Run = TypeVar("Run", Start, Ending)
 #: a statement and its parameters
@@ -59,7 +59,9 @@ class Running:
         """The statement that does the same where all are new and plain; None where there is none."""
         if not records or len({record.task_id for record in records}) < len(records) or not all(map(plain, records)):
             return None
-        return Statement("record", self.sql["submit"]), (now, *submissions(records))
+        if len(records) == 1:
+            return Statement("record", self.sql["submit_one"]), (now, *submission(records[0]))
+        return Statement("record", self.sql["submit"]), (now, *columns(map(submission, records)))
 
     async def _complete(self, session: Session, records: Sequence[Record], made: Collection[str]) -> None:
         """Some ids were taken: allowed where an earlier try of the same submission has written them."""
