@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
+from msgspec import Raw
 
 from penstock.core.encoding import dumps, loads
 from penstock.core.message import Message
@@ -18,6 +19,8 @@ JSON: Final = "application/json"
 
 _encode = msgspec.json.Encoder().encode
 _five = msgspec.json.Decoder(tuple[str, str, str, str, str]).decode
+#: task, id, argsrepr, kwargsrepr and origin of a short head, as the JSON they are
+texts_of: Final = msgspec.json.Decoder(tuple[Raw, Raw, Raw, Raw, Raw]).decode
 _SHORT: Final = b'["'  #: how a short head begins; a long one is an array of objects
 
 
@@ -72,9 +75,15 @@ _TEXTS: Final = {str}
 def head_of(message: Message) -> bytes:
     """The head, made once. Raises EncodingError for what JSON cannot say."""
     if not message.head:
-        plain = message.due is None and message.priority == 0
-        message.head = (plain and _short(message.headers, message.properties)) or _long(message)
+        message.head = short_head(message) or _long(message)
     return message.head
+
+
+def short_head(message: Message) -> bytes:
+    """The head of a message that is as most are; nothing for any other."""
+    if not message.head and message.due is None and message.priority == 0:
+        message.head = _short(message.headers, message.properties)
+    return message.head if message.head.startswith(_SHORT) else b""
 
 
 def message_of(head: bytes, body: bytes, queue: str) -> Message:

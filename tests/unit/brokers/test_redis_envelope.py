@@ -9,6 +9,7 @@ import pytest
 
 from penstock.brokers.redis.envelope import Tags, decode, encode, handle, level, marked, published_at
 from penstock.core.message import Message
+from penstock.core.protocol import encode_task
 
 KOMBU = (
     b'{"body": "W1syLCAzXSwge30sIHt9XQ==", "content-encoding": "utf-8", "content-type": "application/json", '
@@ -40,6 +41,18 @@ def test_ours_has_what_kombu_needs_and_begins_with_its_tag() -> None:
     assert found["content-type"] == "application/json"
     assert found["properties"]["delivery_info"] == {"exchange": "", "routing_key": "celery"}
     assert (found["properties"]["body_encoding"], found["properties"]["priority"]) == ("base64", 3)
+
+
+@pytest.mark.parametrize("args", [[], [1, '100 % @ \u00fc "quoted"']])
+def test_a_usual_message_has_the_envelope_that_it_would_have_if_it_were_not(args: list[object]) -> None:
+    usual, other = (
+        encode_task(task="shop.\u00fc", task_id="0193", args=args, kwargs={"x": "@"}, queue="a b", headers=more)
+        for more in ({}, {"more": 1})
+    )
+    found, wanted = json.loads(encode(usual, "tag~1")), json.loads(encode(other, "tag~1"))
+    del wanted["headers"]["more"]
+    assert found == wanted
+    assert decode(encode(usual, "tag~1"), "a b") == (usual, False)
 
 
 @pytest.mark.parametrize("raw", [encode(Message(b"[]", {"id": "t"}, {}, "q"), "tag"), KOMBU])

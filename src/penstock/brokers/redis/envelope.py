@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from penstock.core.encoding import dumps, loads
 from penstock.core.errors import DecodingError
+from penstock.core.head import short_head, texts_of, usual_headers, usual_properties
 from penstock.core.message import Message, priority_step
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:@-]{1,64}")
@@ -65,6 +66,14 @@ def level(priority: int, celery: bool) -> str:
 
 def encode(message: Message, tag: str) -> bytes:
     """The envelope. Raises EncodingError for headers or properties that cannot travel."""
+    if not (head := short_head(message)):
+        return _spelt(message, tag)
+    task, task_id, args, kwargs, origin = texts_of(head)
+    queue, body = _said(message.queue, "queue"), b64encode(message.body)
+    return _USUAL % (tag.encode(), queue, task_id, body, task, task_id, task_id, args, kwargs, origin)
+
+
+def _spelt(message: Message, tag: str) -> bytes:
     properties = dict(message.properties)
     kind, charset = properties.pop("content_type", None), properties.pop("content_encoding", None)
     if "priority" not in properties or properties["priority"] != message.priority:
@@ -96,6 +105,16 @@ def _said(value: Any, where: str = "value") -> bytes:
 @functools.lru_cache(256)
 def _known(text: str, where: str) -> bytes:
     return dumps(text, where=where)
+
+
+def _usual() -> bytes:
+    """The envelope of all messages that are as most are, with gaps for what differs."""
+    headers, properties = usual_headers("@", "@", "@", "@", "@"), usual_properties("@")
+    text = _spelt(Message(b"", headers, properties, "@"), "@tag")
+    return text.replace(b'"@tag"', b'"%b"').replace(b'"body":""', b'"body":"%b"').replace(b'"@"', b"%b")
+
+
+_USUAL: Final = _usual()
 
 
 def decode(raw: bytes, queue: str) -> tuple[Message, bool]:
