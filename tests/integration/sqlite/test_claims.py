@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from penstock.brokers.sqlite import SQLiteBroker
+from penstock.core.encoding import dumps
 from penstock.core.message import Standing
+from penstock.core.protocol import encode_task
 from penstock.core.states import PENDING, STARTED, SUCCESS
 from penstock.drivers.sqlite import SQLite
 from penstock.results.sqlite import SQLiteResults
@@ -72,5 +76,26 @@ async def test_after_a_claim_that_left_nothing_only_a_wake_up_leads_to_the_next(
     await asyncio.sleep(0.05)
     await broker.publish([message("d")])
     assert [each.message.task_id for each in await waits] == ["d"]
+    await consumer.stop()
+    await driver.close()
+
+
+async def test_messages_and_records_of_an_older_version_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    driver = SQLite(str(path))
+    broker, results = SQLiteBroker(driver), SQLiteResults(driver)
+    sent = encode_task(task="add", task_id="id-1", args=(1, 2), kwargs={}, queue="default")
+    await broker.publish([sent])
+    await created(results, record(task_id="id-1", message=sent))
+    await driver.close()
+    with closing(sqlite3.connect(path)) as connection, connection:  # a version 1 wrote all of every head
+        connection.execute("UPDATE messages SET head = ?", (dumps([sent.headers, sent.properties]),))
+        connection.execute("UPDATE payloads SET head = ?", (dumps([sent.headers, sent.properties, 0, None]),))
+        connection.execute("UPDATE penstock_schema SET version = 1")
+    driver = SQLite(str(path))
+    broker, results = SQLiteBroker(driver), SQLiteResults(driver)
+    consumer = broker.consume(["default"], await lease(results, 60.0))
+    assert [each.message for each in await consumer.fetch(1)] == [sent]
+    assert (await results.records.get(["id-1"]))["id-1"].message == sent
     await consumer.stop()
     await driver.close()
