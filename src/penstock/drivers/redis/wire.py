@@ -102,7 +102,13 @@ class Wire(asyncio.Protocol):
         self._lose(str(error) if error else "the server hung up")
 
     def _write(self, loop: asyncio.AbstractEventLoop, data: bytes) -> None:
-        """Send once all who can go on now have had their turn: they have commands, too."""
+        """Send at once where the server has nothing to do for us; else when all who can go on now have had their turn.
+
+        They have commands, too, and a worker packs the next one for as long as the server needs for the first.
+        """
+        if len(self._waiting) == 1 and not self._out and self._transport is not None:
+            self._transport.write(data)
+            return
         if not self._out:
             loop.call_soon(self._flush)
         self._out.append(data)
