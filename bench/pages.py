@@ -20,9 +20,10 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from penstock import Penstock
 from penstock.api.application import Application
