@@ -96,7 +96,9 @@ class Contender(ABC):
             command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
         if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
+            said = done.stderr.strip()
+            what = " ".join([Path(command[0]).name, *command[1:]])
+            raise RuntimeError(f"{what} failed: {said.splitlines()[-1] if said else 'it said nothing'}\n{said}")
         return json.loads(done.stdout)
 
     def launch(self, folder: Path, command: list[str]) -> Launched:

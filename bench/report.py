@@ -29,7 +29,7 @@ def page(results: Results, contenders: Sequence[Contender], measurements: Sequen
     if results.skipped:
         parts += ["", "## What there was no time for", "", *(f"- {each}" for each in results.skipped)]
     if results.failures:
-        parts += ["", "## What failed", "", *(f"- {each.splitlines()[0]}" for each in results.failures)]
+        parts += ["", "## What failed", "", *(f"- {each}" for each in results.failures)]
     return "\n".join(parts) + "\n"
 
 

@@ -75,7 +75,8 @@ def _measure(
         results.syncs.append(machine.sync_time(folder))
         values = measurement.run(contender, folder)
     except Exception as error:  # a contender may fail in any way; its neighbours are measured all the same
-        results.failures.append(f"{measurement.name}, {contender.name}, round {number + 1}: {error}")
+        what = next(iter(str(error).splitlines()), type(error).__name__)
+        results.failures.append(f"{measurement.name}, {contender.name}, round {number + 1}: {what}")
         print(f"{heading} FAILED: {error}", flush=True)
         return
     finally:
