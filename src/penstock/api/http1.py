@@ -23,7 +23,7 @@ PATIENCE: Final = 30.0  #: seconds for a request's headers; and without a byte o
 class Gathering:
     """A transport that sends what was written in one turn of the event loop in one system call.
 
-    Without it the head of an answer and its body would be two, which cost the server more than making the answer.
+    Without it the head of an answer and its body would be two.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

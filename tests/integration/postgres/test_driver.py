@@ -275,8 +275,7 @@ class TestMigrations:
         driver = await _newer(url)
         held = await _holding(url, "messages")
         migrating = asyncio.create_task(driver.open())
-        await asyncio.sleep(0.2)  # now it has records, and waits for messages
-        assert not migrating.done()
+        await _awaited(held, "messages")  # by now it has records
         async with asyncio.timeout(1.5):
             await held.execute("SELECT 1 FROM records LIMIT 1")
         await held.execute("COMMIT")
@@ -332,6 +331,15 @@ async def _holding(url: str, table: str) -> Any:
     await connection.execute("BEGIN")
     await connection.execute(f"SELECT 1 FROM {table} LIMIT 1")  # noqa: S608 - of this file
     return connection
+
+
+async def _awaited(held: Any, table: str) -> None:
+    """Until somebody waits for this table."""
+    async with asyncio.timeout(10):
+        while True:
+            if await held.fetchval("SELECT 1 FROM pg_locks WHERE relation = $1::text::regclass AND NOT granted", table):
+                return
+            await asyncio.sleep(0.01)
 
 
 class TestPooler:

@@ -66,9 +66,10 @@ def named(text: str, schema: str) -> str:
 
 
 async def migrate(connection: Any, schema: str, shown: str, known: Sequence[Migration]) -> None:
-    """Bring the tables up to date. Raises StorageError where they are of a version that this one cannot work with.
+    """Bring the tables up to date.
 
-    The server's own error, where others hold a table for half a minute.
+    Raises StorageError where they are of a version that this one cannot work with, and asyncpg's LockNotAvailableError
+    where others hold a table for half a minute.
     """
     newest = known[-1].number
     if await _applied(connection, schema, shown, newest) >= newest:
